@@ -1,0 +1,134 @@
+"""The two error trees: `HlfuzzError` (the tool cannot go on) and `Finding` (the target is wrong).
+
+Every message reads "what (where): next step". A guest that traps is neither: it is an `Outcome` (see `hlfuzz.model`),
+and only the outermost `.call()` turns it into a raised `CallFailed`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hlfuzz.model import Failed, HostError, Timeout, Trap, Violation
+
+
+class HlfuzzWarning(UserWarning):
+    """Something works, but not as the caller probably meant (a context left without `finish()`, a slower engine)."""
+
+
+class HlfuzzError(Exception):
+    """The tool cannot go on. Base of everything that this package raises about itself, its input or its machine."""
+
+
+class UsageError(HlfuzzError):
+    """Wrong arguments: count, type, range, unknown export, misuse of a sandbox. Nothing was done."""
+
+
+class SandboxClosed(UsageError):
+    """The sandbox was closed."""
+
+
+class WrongThread(UsageError):
+    """A sandbox belongs to the thread that opened it; another one used it."""
+
+
+class ForkedProcess(UsageError):
+    """The sandbox was opened by the parent process; a forked child must open its own."""
+
+
+class ContextFinished(UsageError):
+    """The call context was finished, left, or poisoned by a call that failed."""
+
+
+class ContextBusy(UsageError):
+    """A call context is already open, or a call is in progress, on this sandbox."""
+
+
+class ModuleError(HlfuzzError):
+    """The module cannot be used.
+
+    `reason` is one of "not-wasm", "component", "invalid", "unsupported", "too-large", "limit".
+    """
+
+    def __init__(self, message: str, *, reason: str = "invalid") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class LinkError(HlfuzzError):
+    """Imports and providers do not match: a missing import, an unknown provider, a wrong kind or signature."""
+
+
+class StartError(HlfuzzError):
+    """The start function (or `_initialize`) trapped, failed in a host function, or did not end in time."""
+
+
+class EnvironmentProblem(HlfuzzError):
+    """This machine cannot do what was asked.
+
+    `reason` is one of "no-kvm", "permission", "kvm", "out-of-memory", "out-of-fds", "cpu", "io", "native-library".
+    """
+
+    def __init__(self, message: str, *, reason: str = "kvm") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class CallFailed(HlfuzzError):
+    """A call gave no value. `outcome` is the same data that `.try_call()` returns."""
+
+    def __init__(self, message: str, outcome: Failed) -> None:
+        super().__init__(message)
+        self._outcome: Any = outcome
+
+    @property
+    def outcome(self) -> Failed:
+        """Why there is no value."""
+        return self._outcome
+
+
+class GuestTrap(CallFailed):
+    """The guest trapped; `outcome.code` says why."""
+
+    @property
+    def outcome(self) -> Trap:
+        """The trap's code and message."""
+        return self._outcome
+
+
+class GuestTimeout(CallFailed):
+    """The guest was stopped at its deadline."""
+
+    @property
+    def outcome(self) -> Timeout:
+        """The deadline, in µs."""
+        return self._outcome
+
+
+class AbiViolation(CallFailed):
+    """The guest broke a rule of the interface, such as an allocator that returns an address outside its memory."""
+
+    @property
+    def outcome(self) -> Violation:
+        """Which rule."""
+        return self._outcome
+
+
+class HostFunctionError(CallFailed):
+    """A host function raised (`__cause__` is its exception) or returned what its import's signature does not allow."""
+
+    @property
+    def outcome(self) -> HostError:
+        """The host function and its exception."""
+        return self._outcome
+
+
+class Finding(AssertionError):
+    """The target is wrong. `signature` identifies the defect; `reproducer` is the file that shows it again."""
+
+    def __init__(self, message: str, *, signature: str, reproducer: Path | None = None) -> None:
+        super().__init__(message)
+        self.signature = signature
+        self.reproducer = reproducer
