@@ -1,0 +1,138 @@
+//! Artifacts on disk: a folder of files that are verified on load and replaced as a whole.
+//!
+//! A cache can only save time. Whatever is wrong with the folder or a file in it, the module is compiled and the
+//! reason is reported.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sha2::{Digest, Sha256};
+
+use crate::compile::Key;
+
+const MAGIC: &[u8; 8] = b"hlfuzz\0a";
+/// Layout of the file: magic, version, payload length, key, SHA-256 of the payload, payload; integers little-endian.
+const VERSION: u32 = 1;
+const HEADER_BYTES: usize = 8 + 4 + 8 + 32 + 32;
+/// Longer files are no artifacts: they would not fit the VM.
+const MAX_PAYLOAD_BYTES: u64 = 1 << 31;
+
+/// What the cache did for a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CacheStatus {
+    /// The artifact came from the cache.
+    Hit,
+    /// The module was compiled and the artifact stored.
+    Miss,
+    /// The module was compiled and nothing was stored; the text says why.
+    Off(String),
+}
+
+/// A cache folder that is private to the user.
+pub struct Cache {
+    dir: PathBuf,
+}
+
+impl Cache {
+    /// Opens `dir`, creating it (mode 0700) with its parents when it is missing.
+    ///
+    /// # Errors
+    /// A reason, as text, when the folder cannot be used or others could plant files in it.
+    pub fn open(dir: &Path) -> Result<Self, String> {
+        let reason = |error: io::Error| format!("cache folder {}: {error}", dir.display());
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(reason)?;
+        let metadata = fs::metadata(dir).map_err(reason)?;
+        if !metadata.is_dir() {
+            return Err(format!("cache folder {}: not a folder", dir.display()));
+        }
+        if metadata.uid() != effective_uid() {
+            return Err(format!("cache folder {}: it belongs to another user", dir.display()));
+        }
+        if metadata.mode() & 0o022 != 0 {
+            return Err(format!(
+                "cache folder {}: others can write to it; run `chmod go-w` on it",
+                dir.display()
+            ));
+        }
+        Ok(Self { dir: dir.to_owned() })
+    }
+
+    /// The artifact stored under `key`, if there is one and it is whole. Anything else counts as absent.
+    pub fn load(&self, key: &Key) -> Option<Vec<u8>> {
+        // Not blocking, so that a FIFO in place of the file cannot stop us; not through links, which others may own.
+        let mut file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(self.path(key))
+            .ok()?;
+        let metadata = file.metadata().ok()?;
+        if !metadata.is_file() || metadata.uid() != effective_uid() {
+            return None;
+        }
+        let mut header = [0; HEADER_BYTES];
+        file.read_exact(&mut header).ok()?;
+        let payload_bytes = metadata.len().checked_sub(HEADER_BYTES as u64)?;
+        if payload_bytes > MAX_PAYLOAD_BYTES {
+            return None;
+        }
+        let mut payload = Vec::new();
+        payload.try_reserve_exact(payload_bytes as usize).ok()?;
+        file.take(payload_bytes).read_to_end(&mut payload).ok()?;
+        (header == self::header(key, &payload)).then_some(payload)
+    }
+
+    /// Stores `payload` under `key`: other processes see the whole file or none.
+    ///
+    /// # Errors
+    /// A reason, as text. Nothing is left behind.
+    pub fn store(&self, key: &Key, payload: &[u8]) -> Result<(), String> {
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.dir.join(format!(".{}-{serial}.tmp", std::process::id()));
+        let result = self.write(key, payload, &temporary);
+        if result.is_err() {
+            // The reason to report is the one above.
+            let _ = fs::remove_file(&temporary);
+        }
+        result.map_err(|error| {
+            format!("cache folder {}: cannot store an artifact: {error}", self.dir.display())
+        })
+    }
+
+    fn write(&self, key: &Key, payload: &[u8], temporary: &Path) -> io::Result<()> {
+        // A process with this id that was killed while it wrote may have left the name behind.
+        match fs::remove_file(temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
+        file.write_all(&header(key, payload))?;
+        file.write_all(payload)?;
+        file.sync_all()?;
+        fs::rename(temporary, self.path(key))?;
+        File::open(&self.dir)?.sync_all()
+    }
+
+    fn path(&self, key: &Key) -> PathBuf {
+        let name: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.dir.join(name)
+    }
+}
+
+fn header(key: &Key, payload: &[u8]) -> [u8; HEADER_BYTES] {
+    let mut header = [0; HEADER_BYTES];
+    header[..8].copy_from_slice(MAGIC);
+    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header[12..20].copy_from_slice(&(payload.len() as u64).to_le_bytes());
+    header[20..52].copy_from_slice(key);
+    header[52..].copy_from_slice(&Sha256::digest(payload));
+    header
+}
+
+fn effective_uid() -> u32 {
+    // SAFETY: geteuid has no arguments, touches no memory and cannot fail.
+    unsafe { libc::geteuid() }
+}
