@@ -1,7 +1,7 @@
 """The two error trees: `HlfuzzError` (the tool cannot go on) and `Finding` (the target is wrong).
 
-Every message reads "what (where): next step". A guest that traps is neither: it is an `Outcome` (see `hlfuzz.model`),
-and only the outermost `.call()` turns it into a raised `CallFailed`.
+Every message reads "what (where): next step". A guest that traps is neither: it is an `Outcome` (see
+`hlfuzz.model`), and only the outermost `.call()` turns it into a raised `CallFailed`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class HlfuzzWarning(UserWarning):
-    """Something works, but not as the caller probably meant (a context left without `finish()`, a slower engine)."""
+    """Something works, but probably not as meant: a context left without `finish()`, a slower engine."""
 
 
 class HlfuzzError(Exception):
-    """The tool cannot go on. Base of everything that this package raises about itself, its input or its machine."""
+    """The tool cannot go on. Base of all that this package raises about itself, its input or its machine."""
 
 
 class UsageError(HlfuzzError):
@@ -58,7 +58,7 @@ class ModuleError(HlfuzzError):
 
 
 class LinkError(HlfuzzError):
-    """Imports and providers do not match: a missing import, an unknown provider, a wrong kind or signature."""
+    """Imports and providers do not match: one is missing, unknown, or of the wrong kind or signature."""
 
 
 class StartError(HlfuzzError):
@@ -68,7 +68,8 @@ class StartError(HlfuzzError):
 class EnvironmentProblem(HlfuzzError):
     """This machine cannot do what was asked.
 
-    `reason` is one of "no-kvm", "permission", "kvm", "out-of-memory", "out-of-fds", "cpu", "io", "native-library".
+    `reason` is one of "no-kvm", "permission", "kvm", "out-of-memory", "out-of-fds", "cpu", "io",
+    "native-library".
     """
 
     def __init__(self, message: str, *, reason: str = "kvm") -> None:
@@ -108,7 +109,7 @@ class GuestTimeout(CallFailed):
 
 
 class AbiViolation(CallFailed):
-    """The guest broke a rule of the interface, such as an allocator that returns an address outside its memory."""
+    """The guest broke a rule of the interface: say, its allocator returned an address outside its memory."""
 
     @property
     def outcome(self) -> Violation:
@@ -117,7 +118,7 @@ class AbiViolation(CallFailed):
 
 
 class HostFunctionError(CallFailed):
-    """A host function raised (`__cause__` is its exception) or returned what its import's signature does not allow."""
+    """A host function raised (`__cause__` is its exception) or returned what the import does not allow."""
 
     @property
     def outcome(self) -> HostError:
@@ -126,7 +127,7 @@ class HostFunctionError(CallFailed):
 
 
 class Finding(AssertionError):
-    """The target is wrong. `signature` identifies the defect; `reproducer` is the file that shows it again."""
+    """The target is wrong. `signature` identifies the defect, `reproducer` is the file that shows it."""
 
     def __init__(self, message: str, *, signature: str, reproducer: Path | None = None) -> None:
         super().__init__(message)

@@ -40,7 +40,8 @@ _REFERENCES: Final = frozenset({ValType.FUNCREF, ValType.EXTERNREF, ValType.EXNR
 class _BitFloat(float):
     """A float with the exact bits of a Wasm value; needed where Python would lose a NaN's sign or payload.
 
-    Two of them are equal when their bits are equal (so a NaN equals itself); against other numbers they are floats.
+    Two of them are equal when their bits are equal (so a NaN equals itself); against other numbers they
+    are floats.
     """
 
     __slots__ = ("bits",)
@@ -129,6 +130,7 @@ class TableType:
     element: str
     min: int
     max: int | None = None
+    table64: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,7 @@ class ModuleInfo:
     data_segments: int
     elem_segments: int
     code_bytes: int
-    producers: Mapping[str, tuple[str, ...]]
+    producers: Mapping[str, Mapping[str, str]]
     memory_bytes_min: int
 
     @property
@@ -305,13 +307,46 @@ class HostCallRecord:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """What one call did. `pages_written` is None where the engine does not know (in-process, inside a context)."""
+    """What one call did. `pages_written` is None where it is not known: in-process, or inside a context."""
 
     call: Call
     outcome: Outcome
     host_calls: tuple[HostCallRecord, ...]
     seconds: float
     pages_written: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counters of one sandbox since it was opened. A figure that the engine does not have is 0."""
+
+    engine: str
+    transport: str = ""
+    """kvm: "spin" or "exit", as chosen."""
+    tracking: str = ""
+    """kvm: "ring" or "log", how dirty pages are found."""
+    calls: int = 0
+    host_calls: int = 0
+    traps: int = 0
+    timeouts: int = 0
+    resets: int = 0
+    pages_restored: int = 0
+    """Pages of 4096 bytes copied by all resets."""
+    last_pages: int = 0
+    """Pages copied by the last reset."""
+    hot_pages: int = 0
+    """Pages restored on each reset whether written or not."""
+    evictions: int = 0
+    verifies: int = 0
+    verify_failures: int = 0
+    parks: int = 0
+    late_waits: int = 0
+    """Exchanges that waited longer than a scheduler quantum: a busy neighbour on the vCPU's CPU."""
+    max_wait_ns: int = 0
+    memory_bytes: int = 0
+    """Size of guest RAM."""
+    vcpu_cpu: int = -1
+    """CPU of the vCPU thread, -1: not pinned."""
 
 
 def value_bits(value: Value) -> bytes:

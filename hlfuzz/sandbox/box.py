@@ -1,0 +1,231 @@
+"""`Sandbox`: one guest that can be called, and is brought back to its snapshot after each call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from math import isfinite
+from threading import get_ident
+from types import TracebackType
+from typing import Literal
+
+from hlfuzz.errors import UsageError
+from hlfuzz.guest import Guest
+from hlfuzz.model import Call, CallRecord, Failure, HostCallRecord, Outcome, Stats, Value
+from hlfuzz.sandbox.calls import Calls, as_outcome
+from hlfuzz.sandbox.context import CallContext
+from hlfuzz.sandbox.engines.base import EngineName, Options, Returned
+from hlfuzz.sandbox.engines.choose import open_engine
+from hlfuzz.sandbox.failures import failed
+from hlfuzz.sandbox.gate import Gate
+from hlfuzz.sandbox.hostcalls import HostCalls
+from hlfuzz.sandbox.memory import Globals, GuestMemory
+from hlfuzz.sandbox.providers import Provider, link
+from hlfuzz.sandbox.vectors import ResultForm
+
+Trace = Callable[[CallRecord], object]
+
+
+class Sandbox:
+    """A guest with its host functions, in a micro-VM or in this process. It belongs to the thread that opens it.
+
+    Arguments:
+        guest: the module.
+        host: providers of its imports by "module.name": callables, `HostFunction`, `Memory`, `Table`, `Global`.
+        engine: "kvm" (micro-VM), "inprocess" (PyPI `wasmtime`), or "auto": kvm where it is usable.
+        reset: "strict" (memory and all registers) or "memory"; see docs. `inprocess` always makes a new instance.
+        transport: kvm only: "spin" (two CPUs, fast), "exit" (one CPU), or "auto".
+        cpu: kvm with spin only: the CPU of the vCPU thread; None chooses one.
+        deadline: CPU seconds of the guest in one call; host functions do not count.
+        wall_deadline: wall-clock seconds of the guest in one call.
+        verify: kvm only: compare all memory with the snapshot on every N-th reset; 0 never.
+        allocator: name of the guest's allocator export, or a scratch address, for byte vectors; None: by convention.
+        trace: called with a `CallRecord` after each call.
+
+    Raises `LinkError`, `ModuleError`, `StartError`, `EnvironmentProblem`, and `UsageError` for a bad argument.
+    """
+
+    def __init__(
+        self,
+        guest: Guest,
+        host: Mapping[str, Provider] | None = None,
+        *,
+        engine: Literal["auto"] | EngineName = "auto",
+        reset: Literal["strict", "memory"] = "strict",
+        transport: Literal["auto", "spin", "exit"] = "auto",
+        cpu: int | None = None,
+        deadline: float = 1.0,
+        wall_deadline: float = 10.0,
+        verify: int = 0,
+        allocator: str | int | None = None,
+        trace: Trace | None = None,
+    ) -> None:
+        _check_choice("reset", reset, ("strict", "memory"))
+        _check_choice("transport", transport, ("auto", "spin", "exit"))
+        options = Options(
+            reset,
+            transport,
+            cpu,
+            _micros("deadline", deadline),
+            _micros("wall_deadline", wall_deadline),
+            verify,
+        )
+        self._guest = guest
+        self._gate = gate = Gate()
+        self._host = HostCalls(guest, link(guest, host or {}), gate)
+        self._engine = open_engine(engine, guest, self._host, options)
+        self._calls = self._host.calls = Calls(guest, self._engine, allocator)
+        self._bound = self._calls.bound
+        self._context: CallContext | None = None
+        self._trace: Trace | None = None
+        self.trace = trace
+
+    @property
+    def guest(self) -> Guest:
+        """The guest in it."""
+        return self._guest
+
+    @property
+    def engine(self) -> EngineName:
+        """The engine that runs it."""
+        return self._engine.name
+
+    @property
+    def trace(self) -> Trace | None:
+        """Called with a `CallRecord` after each call of the sandbox or a context; may be changed at any time."""
+        return self._trace
+
+    @trace.setter
+    def trace(self, trace: Trace | None) -> None:
+        self._trace = trace
+        # The fast path knows nothing of traces: it finds no bound export and takes the slow one.
+        self._bound = self._calls.bound if trace is None else {}
+
+    def call(self, function: str, /, *args: Value | bytes) -> Returned:
+        """Call an export and reset. None, its value, or a tuple of its values.
+
+        i32 and i64 may be signed or unsigned; bytes in the place of two integer parameters are written to memory that
+        the guest allocates, and passed as pointer and length. Raises `CallFailed` (`GuestTrap`, `GuestTimeout`,
+        `AbiViolation`, `HostFunctionError`) and `UsageError`.
+        """
+        if get_ident() != self._gate.box:
+            self._gate.refuse()
+        bound = self._bound.get(function)
+        if bound is not None and bound[1] == len(args):
+            result = bound[0](args, True)
+        else:
+            result = self.run(function, args, "none", reset=True)
+        if isinstance(result, Failure):
+            raise failed(function, result)
+        return result
+
+    def try_call(self, function: str, /, *args: Value | bytes) -> Outcome:
+        """As `call`, with the outcome as data: nothing that a guest does is raised. Raises `UsageError`."""
+        if get_ident() != self._gate.box:
+            self._gate.refuse()
+        return as_outcome(self.run(function, args, "none", reset=True))
+
+    def call_bytes(
+        self, function: str, data: bytes, /, *more: Value | bytes, result: ResultForm = "none"
+    ) -> Returned:
+        """Call `function(pointer, length, *more)` with `data` in guest memory, and reset.
+
+        `result` says how bytes come back: "none" (the results as they are), "pair" (results pointer and length),
+        "packed" (one i64, pointer << 32 | length), "inplace" (the result is a length, the bytes replaced `data`).
+        Raises as `call`; results outside memory are an `AbiViolation`.
+        """
+        if get_ident() != self._gate.box:
+            self._gate.refuse()
+        returned = self.run(function, (data, *more), result, reset=True)
+        if isinstance(returned, Failure):
+            raise failed(function, returned)
+        return returned
+
+    def context(self) -> CallContext:
+        """Open a call context: a span of calls that share state. Raises `ContextBusy` when one is open."""
+        if get_ident() != self._gate.box:
+            self._gate.refuse()
+        self._context = CallContext(self, self._gate)
+        return self._context
+
+    def memory(self, name: str | None = None) -> GuestMemory:
+        """A view of the exported memory `name`, or of the default one ("memory", else the first exported)."""
+        self._gate.check_owner()
+        return GuestMemory(self._guest, self._engine, name, self._gate.check_owner)
+
+    @property
+    def globals(self) -> Globals:
+        """The exported globals by name."""
+        self._gate.check_owner()
+        return Globals(self._guest, self._engine, self._gate.check_owner)
+
+    def reset(self) -> None:
+        """Bring all state back to the snapshot; undoes writes to `memory()` and `globals`."""
+        if get_ident() != self._gate.box:
+            self._gate.refuse()
+        self._engine.reset()
+
+    def stats(self) -> Stats:
+        """Counters since it was opened."""
+        self._gate.check_owner()
+        return self._engine.stats()
+
+    def close(self) -> None:
+        """Free everything. Again is fine; an open context ends. Raises `WrongThread`, `ContextBusy` (in a call)."""
+        if self._gate.is_closed:
+            return
+        if not self._gate.is_forked:
+            self._gate.check_idle()
+        self._gate.close()
+        self._engine.close()
+
+    def __enter__(self) -> Sandbox:
+        self._gate.check_owner()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Sandbox {self._guest.name} {self._engine.name}{' closed' if self._gate.is_closed else ''}>"
+
+    # For CallContext; the caller has passed the gate.
+
+    def run(
+        self, function: str, args: tuple[object, ...], form: ResultForm, *, reset: bool
+    ) -> Returned | Failure:
+        """One call, traced when a trace is set."""
+        if self._trace is None:
+            return self._calls.run(function, args, form, reset)
+        records: list[HostCallRecord] = []
+        self._host.records = records
+        start = time.perf_counter()
+        try:
+            result = self._calls.run(function, args, form, reset)
+        finally:
+            seconds = time.perf_counter() - start
+            self._host.records = None
+        pages = self._engine.stats().last_pages if reset and self._engine.name == "kvm" else None
+        self._trace(CallRecord(Call(function, args), as_outcome(result), tuple(records), seconds, pages))
+        return result
+
+    def end_context(self) -> None:
+        """The open context ended: reset, and be callable again."""
+        self._context = None
+        self._engine.reset()
+        self._gate.close_context()
+
+
+def _micros(name: str, seconds: float) -> int:
+    if not (isfinite(seconds) and 1e-6 <= seconds <= 86_400):
+        raise UsageError(
+            f"time out of range (Sandbox {name}={seconds}): choose from 0.000001 to 86400 seconds"
+        )
+    return round(seconds * 1e6)
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"unknown choice (Sandbox {name}={value!r}): choose one of {', '.join(choices)}")

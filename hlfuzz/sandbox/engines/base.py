@@ -1,0 +1,98 @@
+"""What a sandbox asks of an engine, and what an engine asks of the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+from hlfuzz.guest import Guest
+from hlfuzz.model import Export, Failure, HostError, Stats, Value
+
+Returned: TypeAlias = Value | tuple[Value, ...] | None
+"""A call's results as `.call()` gives them: None, the value, or a tuple of two or more."""
+
+Entry: TypeAlias = Callable[[tuple[object, ...], bool], "Returned | Failure"]
+"""Calls one export: `entry(args, reset)`. Checks the arguments (`UsageError`); with `reset` the state is the
+snapshot's again when it returns, whatever happened. A timeout restores the snapshot even without `reset`."""
+
+EngineName: TypeAlias = Literal["kvm", "inprocess"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a sandbox runs, the same for all engines; one that an engine has no use for is ignored by it."""
+
+    reset: Literal["strict", "memory"] = "strict"
+    transport: Literal["auto", "spin", "exit"] = "auto"
+    cpu: int | None = None
+    deadline_us: int = 1_000_000
+    wall_deadline_us: int = 10_000_000
+    verify: int = 0
+
+
+class HostSide(Protocol):
+    """The host functions and imported values of one sandbox, as engines see them."""
+
+    @property
+    def globals(self) -> Mapping[int, Value]:
+        """Values of imported globals by position in the import list, in canonical form."""
+        ...
+
+    def invoke(self, index: int, args: tuple[Value, ...], engine: Engine) -> tuple[Value, ...]:
+        """Run the provider of import `index`, called by the guest in `engine`; canonical values both ways.
+
+        May raise anything.
+        """
+        ...
+
+    def failure(self, index: int, error: Exception) -> HostError:
+        """The outcome of a call in which `invoke` raised `error`."""
+        ...
+
+
+class Engine(Protocol):
+    """One guest instance that can be called and brought back to its snapshot. One thread at a time."""
+
+    @property
+    def name(self) -> EngineName: ...
+
+    def entry(self, export: Export) -> Entry:
+        """How to call an exported function whose signature has no reference types."""
+        ...
+
+    def reset(self) -> None:
+        """Bring all state back to the snapshot."""
+        ...
+
+    def memory_size(self, memory: Export | None) -> int:
+        """Bytes of an exported memory, or of the default one. Raises `UsageError` when there is none."""
+        ...
+
+    def memory_read(self, memory: Export | None, address: int, length: int) -> bytes | None:
+        """A copy of guest memory; None when out of range."""
+        ...
+
+    def memory_write(self, memory: Export | None, address: int, data: bytes) -> bool:
+        """Write guest memory; False (and nothing written) when out of range."""
+        ...
+
+    def global_get(self, export: Export) -> Value:
+        """Value of an exported global of a numeric or vector type, in canonical form."""
+        ...
+
+    def global_set(self, export: Export, value: Value) -> None:
+        """Set an exported mutable global to a value in canonical form."""
+        ...
+
+    def stats(self) -> Stats:
+        """Counters since it was opened."""
+        ...
+
+    def close(self) -> None:
+        """Free everything; more than once is fine."""
+        ...
+
+
+OpenEngine: TypeAlias = Callable[[Guest, HostSide, Options], Engine]
+"""Boots a guest. Raises `ModuleError`, `StartError`, `EnvironmentProblem`."""

@@ -1,0 +1,48 @@
+"""Picks the engine of a sandbox."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+
+from hlfuzz.errors import HlfuzzWarning, UsageError
+from hlfuzz.guest import Guest
+from hlfuzz.sandbox.engines.base import Engine, HostSide, Options
+from hlfuzz.vmm import probe
+
+
+def open_engine(name: str, guest: Guest, host: HostSide, options: Options) -> Engine:
+    """Open the engine `name`; "auto" is kvm where it is usable, else inprocess with a warning once a process."""
+    match name:
+        case "auto":
+            reason = why_no_kvm()
+            if reason:
+                _warn_once(reason)
+            return open_engine("inprocess" if reason else "kvm", guest, host, options)
+        case "kvm":
+            from hlfuzz.sandbox.engines.kvm import open_kvm
+
+            return open_kvm(guest, host, options)
+        case "inprocess":
+            # Imported when used: the wasmtime package loads a library of 40 MB.
+            from hlfuzz.sandbox.engines.inprocess.engine import open_inprocess
+
+            return open_inprocess(guest, host, options)
+        case _:
+            raise UsageError(f"unknown engine (Sandbox engine={name!r}): choose auto, kvm or inprocess")
+
+
+def why_no_kvm() -> str:
+    """Why the engine "kvm" is not usable here; empty when it is."""
+    found = probe()
+    return "" if found.usable else found.message
+
+
+@functools.cache
+def _warn_once(reason: str) -> None:
+    warnings.warn(
+        f"no micro-VM on this machine ({reason}): the guest runs in this process, behind one wall instead of two; "
+        "`hlfuzz doctor` says how to fix it",
+        HlfuzzWarning,
+        stacklevel=5,
+    )

@@ -1,0 +1,248 @@
+"""Runs a guest in this process with the PyPI `wasmtime` package; a reset is a new instance."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Final, cast
+
+import wasmtime
+
+from hlfuzz.guest import Guest
+from hlfuzz.model import Export, Failure, FuncType, HostError, Stats, Timeout, Value
+from hlfuzz.sandbox.engines.base import EngineName, Entry, HostSide, Options, Returned
+from hlfuzz.sandbox.engines.inprocess import shims
+from hlfuzz.sandbox.engines.inprocess.crossing import Raw, lift, lower, lowered
+from hlfuzz.sandbox.engines.inprocess.instance import Instance, Loaded, as_list
+from hlfuzz.sandbox.engines.inprocess.interrupts import Interrupts
+from hlfuzz.sandbox.engines.inprocess.modules import front_module, modules_of, new_engine
+from hlfuzz.sandbox.engines.inprocess.traps import trap_of
+from hlfuzz.sandbox.engines.inprocess.watchdog import Deadline
+from hlfuzz.sandbox.engines.starting import INITIALIZE, START, exports_initialize, start_error
+from hlfuzz.sandbox.values import canonical_args
+
+_VALTYPES: Final[dict[str, Callable[[], wasmtime.ValType]]] = {
+    "i32": wasmtime.ValType.i32,
+    "i64": wasmtime.ValType.i64,
+    "f32": wasmtime.ValType.f32,
+    "f64": wasmtime.ValType.f64,
+}
+
+
+class InProcessEngine:
+    """The engine of one sandbox. A start function that calls host functions calls them again at each reset."""
+
+    def __init__(self, guest: Guest, host: HostSide, options: Options) -> None:
+        self._guest = guest
+        self._host = host
+        self._deadline_us = options.deadline_us
+        self._seconds = (options.deadline_us / 1e6, options.wall_deadline_us / 1e6)
+        modules = modules_of(guest)
+        engine = new_engine(guest)
+        self._loaded = Loaded(
+            guest,
+            engine,
+            wasmtime.Module.deserialize(engine, modules.guest),
+            front_module(engine, guest, host.globals) if guest.info.imports else None,
+            None if modules.back is None else wasmtime.Module.deserialize(engine, modules.back),
+            _host_linker(engine, self),
+        )
+        self._starts = [] if modules.start is None else [(modules.start, START)]
+        if exports_initialize(guest):
+            self._starts.append((INITIALIZE, repr(INITIALIZE)))
+        self._deadline = Deadline(engine.increment_epoch)
+        self._interrupts = Interrupts(engine.increment_epoch) if guest.info.functions_imported else None
+        self._depth = 0
+        self._failure: HostError | None = None
+        self._escaping: BaseException | None = None
+        self._calls = self._host_calls = self._traps = self._timeouts = self._resets = 0
+        self._instance: Instance | None = None
+        self._live()
+
+    @property
+    def name(self) -> EngineName:
+        return "inprocess"
+
+    def entry(self, export: Export) -> Entry:
+        type_ = cast("FuncType", export.type)
+        shim = shims.call(export) if shims.is_shimmed(export) else None
+
+        def call(args: tuple[object, ...], reset: bool) -> Returned | Failure:
+            raw = lower(canonical_args(args, type_, export.name), type_.params)
+            instance = self._live()
+            func = instance.function(export.name) if shim is None else instance.shimmed(shim)
+            self._calls += 1
+            outermost = self._depth == 0
+            try:
+                result = self._run(func, raw, self._seconds)
+            except BaseException:
+                if outermost:
+                    self.reset()
+                raise
+            if outermost and (reset or isinstance(result, Timeout)):
+                self.reset()
+            if isinstance(result, Failure):
+                return result
+            values = lift(result, type_.results)
+            return values if len(values) > 1 else values[0] if values else None
+
+        return call
+
+    def reset(self) -> None:
+        self._resets += 1
+        self._drop()
+        self._live()
+
+    def memory_size(self, memory: Export | None) -> int:
+        instance = self._live()
+        return instance.memory(memory).data_len(instance.store)
+
+    def memory_read(self, memory: Export | None, address: int, length: int) -> bytes | None:
+        instance = self._live()
+        mem = instance.memory(memory)
+        if address + length > mem.data_len(instance.store):
+            return None
+        return bytes(mem.read(instance.store, address, address + length))
+
+    def memory_write(self, memory: Export | None, address: int, data: bytes) -> bool:
+        instance = self._live()
+        mem = instance.memory(memory)
+        if address + len(data) > mem.data_len(instance.store):
+            return False
+        mem.write(instance.store, data, address)
+        return True
+
+    def global_get(self, export: Export) -> Value:
+        return self._live().global_get(export)
+
+    def global_set(self, export: Export, value: Value) -> None:
+        self._live().global_set(export, value)
+
+    def stats(self) -> Stats:
+        return Stats(
+            engine="inprocess",
+            calls=self._calls,
+            host_calls=self._host_calls,
+            traps=self._traps,
+            timeouts=self._timeouts,
+            resets=self._resets,
+        )
+
+    def close(self) -> None:
+        self._drop()
+
+    def host_call(self, index: int, type_: FuncType, raw: tuple[Raw, ...]) -> Raw | list[Raw]:
+        """A host function, called by the front shim; the last result tells the shim to trap."""
+        self._host_calls += 1
+        results: list[Raw] = [0] * len(lowered(type_.results))
+        stop = 1
+        try:
+            left = self._deadline.pause()
+            args = () if any(t.is_reference for t in type_.params) else lift(raw, type_.params)
+            if self._interrupts is not None:
+                self._interrupts.in_host = True
+            values = self._host.invoke(index, args, self)
+            if self._interrupts is not None:
+                self._interrupts.in_host = False
+            if not self._deadline.fired:  # in a nested call, which the host function may have hidden
+                results = lower(values, type_.results)
+                self._deadline.resume(left)
+                stop = 0
+        except Exception as e:
+            self._failure = self._host.failure(index, e)
+        except BaseException as e:
+            self._escaping = e
+        finally:
+            if self._interrupts is not None:
+                self._interrupts.in_host = False
+        return [*results, stop] if results else stop
+
+    def _run(self, func: wasmtime.Func, raw: list[Raw], seconds: tuple[float, float]) -> list[Raw] | Failure:
+        """Call into the guest. Raises only what is no `Exception` from a host function, and Ctrl-C."""
+        outermost = self._depth == 0
+        instance = self._live()
+        if outermost:
+            if self._interrupts is not None:
+                self._interrupts.hold()
+            self._failure = self._escaping = None
+            self._deadline.start(*seconds)
+        self._depth += 1
+        try:
+            outcome: Failure | list[Raw] = as_list(func(instance.store, *raw))
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as e:
+            outcome = self._failed(e)
+        finally:
+            self._depth -= 1
+            if outermost:
+                self._deadline.stop()
+                if self._interrupts is not None:
+                    self._interrupts.release()
+        if outermost and self._deadline.fired and not isinstance(outcome, Timeout):
+            instance.arm()  # it ended just before the kick, which must not hit the next call
+        return outcome
+
+    def _failed(self, error: wasmtime.Trap | wasmtime.WasmtimeError) -> Failure:
+        if self._escaping is not None:
+            raise self._escaping
+        if self._deadline.fired:
+            self._timeouts += self._depth == 1
+            return Timeout(self._deadline_us)
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            return failure
+        self._traps += 1
+        return trap_of(error)
+
+    def _live(self) -> Instance:
+        """The instance; a new one after a reset, with its start functions run."""
+        if self._instance is None:
+            self._instance = Instance(self._loaded)
+            try:
+                self._run_starts(self._instance)
+            except BaseException:
+                self._drop()
+                raise
+        return self._instance
+
+    def _run_starts(self, instance: Instance) -> None:
+        seconds = self._guest.limits.start_seconds
+        for name, called in self._starts:
+            outcome = self._run(instance.function(name), [], (seconds, 10 * seconds))
+            if isinstance(outcome, Failure):
+                raise start_error(self._guest, called, outcome, seconds)
+
+    def _drop(self) -> None:
+        instance, self._instance = self._instance, None
+        if instance is not None:
+            instance.close()
+
+
+def open_inprocess(guest: Guest, host: HostSide, options: Options) -> InProcessEngine:
+    """Open the engine. Raises `ModuleError`, `StartError`, `EnvironmentProblem`."""
+    return InProcessEngine(guest, host, options)
+
+
+def _host_linker(engine: wasmtime.Engine, owner: InProcessEngine) -> wasmtime.Linker:
+    linker = wasmtime.Linker(engine)
+    this = weakref.ref(
+        owner
+    )  # the package keeps callbacks alive as long as the linker; no cycle through them
+    for index, wanted in enumerate(owner._guest.info.imports):  # pyright: ignore[reportPrivateUsage]
+        if isinstance(wanted.type, FuncType):
+            low = shims.host_signature(wanted.type)
+            type_ = wasmtime.FuncType(
+                [_VALTYPES[t]() for t in low.params], [_VALTYPES[t]() for t in low.results]
+            )
+            linker.define_func(shims.HOST, str(index), type_, _callback(this, index, wanted.type))
+    return linker
+
+
+def _callback(
+    this: weakref.ref[InProcessEngine], index: int, type_: FuncType
+) -> Callable[..., Raw | list[Raw]]:
+    def callback(*raw: Raw) -> Raw | list[Raw]:
+        engine = this()
+        assert engine is not None  # it is in a call
+        return engine.host_call(index, type_, raw)
+
+    return callback

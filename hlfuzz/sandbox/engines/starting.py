@@ -1,0 +1,40 @@
+"""What happens between instantiation and the first call, and its errors: the same for all engines."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hlfuzz.errors import StartError
+from hlfuzz.guest import Guest
+from hlfuzz.model import Failure, FuncType, HostError, Timeout, Trap
+
+INITIALIZE: Final = "_initialize"
+"""Called after the start section when exported as () -> (): a WASI reactor's entry (WASI application ABI)."""
+
+START: Final = "the start function"
+
+
+def exports_initialize(guest: Guest) -> bool:
+    """Whether the guest has an `_initialize` to call."""
+    return any(e.name == INITIALIZE and e.type == FuncType() for e in guest.info.functions_exported)
+
+
+def start_error(guest: Guest, function: str, outcome: Failure, seconds: float) -> StartError:
+    """The error for a start function that did not return."""
+    match outcome:
+        case Timeout():
+            return StartError(
+                f"{function} did not end in {seconds:g} s ({guest.name}): raise Limits.start_seconds if it needs more"
+            )
+        case HostError(host_function, message, exception):
+            error = StartError(
+                f"{function} failed in host function {host_function!r} ({guest.name}): {message}"
+            )
+            error.__cause__ = exception
+            return error
+        case Trap(code):
+            return StartError(
+                f"{function} trapped, {code} ({guest.name}): the module cannot be used as it is"
+            )
+        case _:
+            return StartError(f"{function} failed ({guest.name}): {outcome}")

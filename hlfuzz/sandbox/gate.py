@@ -1,0 +1,118 @@
+"""Who may use a sandbox now: the owner thread, once at a time, not after close and not in a forked child.
+
+The check of the fast path is one comparison of `threading.get_ident()` with `Gate.box` (or `Gate.context`), which
+hold the owner's ident while a call may start and 0 at all other times.
+"""
+
+from __future__ import annotations
+
+import os
+from threading import get_ident
+from typing import NoReturn
+from weakref import WeakSet
+
+from hlfuzz.errors import ContextBusy, ForkedProcess, SandboxClosed, WrongThread
+
+
+class Gate:
+    """The state of one sandbox as far as it decides who may do what."""
+
+    __slots__ = (
+        "__weakref__",
+        "_closed",
+        "_context_open",
+        "_forked",
+        "_host_depth",
+        "_owner",
+        "box",
+        "context",
+    )
+
+    def __init__(self) -> None:
+        self._owner = get_ident()
+        self._closed = self._forked = self._context_open = False
+        self._host_depth = 0
+        self.box = self._owner
+        """Ident of the thread that may call the sandbox itself, or 0."""
+        self.context = 0
+        """Ident of the thread that may call the open context, or 0."""
+        _gates.add(self)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
+
+    @property
+    def is_forked(self) -> bool:
+        return self._forked
+
+    @property
+    def host_depth(self) -> int:
+        """Host functions that are running: more than one when they call back into the guest."""
+        return self._host_depth
+
+    def open_context(self) -> None:
+        self._context_open = True
+        self._settle()
+
+    def close_context(self) -> None:
+        self._context_open = False
+        self._settle()
+
+    def enter_host(self) -> None:
+        """A host function starts: the guest is in a call, only a `Caller` may go on."""
+        self._host_depth += 1
+        self.box = self.context = 0
+
+    def leave_host(self) -> None:
+        self._host_depth -= 1
+        self._settle()
+
+    def close(self) -> None:
+        self._closed = True
+        self._settle()
+
+    def check_owner(self) -> None:
+        """Raise unless the owner thread may look at the sandbox's state, call in progress or not."""
+        if self._forked or self._closed or get_ident() != self._owner:
+            self.refuse()
+
+    def check_idle(self) -> None:
+        """Raise unless nothing is in progress; an open context does not count."""
+        self.check_owner()
+        if self._host_depth:
+            self.refuse()
+
+    def refuse(self) -> NoReturn:
+        """Raise what keeps the current thread from using the sandbox."""
+        if self._forked:
+            raise ForkedProcess("sandbox of the parent process (after fork): open a new one in the child")
+        if self._closed:
+            raise SandboxClosed("sandbox is closed (call after close): open a new one")
+        if get_ident() != self._owner:
+            raise WrongThread("sandbox used from a thread that did not open it: open one in each thread")
+        if self._host_depth:
+            raise ContextBusy(
+                "a call is in progress (in a host function): use the Caller's `call` to call the guest"
+            )
+        raise ContextBusy("a call context is open on this sandbox: call through it, or finish() it first")
+
+    def _settle(self) -> None:
+        usable = not (self._closed or self._forked or self._host_depth)
+        self.box = self._owner if usable and not self._context_open else 0
+        self.context = self._owner if usable and self._context_open else 0
+
+    def after_fork(self) -> None:
+        self._forked = True
+        self._settle()
+
+
+_gates: WeakSet[Gate] = WeakSet()
+
+
+def _after_fork() -> None:
+    for gate in _gates:
+        gate.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,125 @@
+"""Runs host functions for a guest: results checked, calls recorded, and a `Caller` for those that ask for one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, cast
+
+from hlfuzz.errors import UsageError
+from hlfuzz.guest import Guest
+from hlfuzz.model import Failure, FuncType, HostCallRecord, HostError, Outcome, Value
+from hlfuzz.sandbox.calls import Calls, as_outcome
+from hlfuzz.sandbox.engines.base import Engine, Returned
+from hlfuzz.sandbox.failures import failed
+from hlfuzz.sandbox.gate import Gate
+from hlfuzz.sandbox.memory import Globals, GuestMemory
+from hlfuzz.sandbox.providers import Linked
+from hlfuzz.sandbox.values import canonical_results, refuse_references
+
+MAX_DEPTH: Final = 16
+"""Calls into one guest that may be open at once: the outermost and the nested ones (the native library's limit)."""
+
+
+class Caller:
+    """The guest that called a host function: for use inside that function only."""
+
+    def __init__(self, guest: Guest, engine: Engine, gate: Gate, calls: Calls | None) -> None:
+        self._guest = guest
+        self._engine = engine
+        self._gate = gate
+        self._calls = calls
+        self._alive = True
+
+    def memory(self, name: str | None = None) -> GuestMemory:
+        """A view of an exported memory, or of the default one."""
+        return GuestMemory(self._guest, self._engine, name, self._check)
+
+    def read(self, address: int, length: int) -> bytes:
+        """A private copy of guest memory. Raises `UsageError` out of range."""
+        return self.memory().read(address, length)
+
+    def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
+        """Write guest memory. Raises `UsageError` out of range."""
+        self.memory().write(address, data)
+
+    @property
+    def globals(self) -> Globals:
+        """The guest's exported globals."""
+        return Globals(self._guest, self._engine, self._check)
+
+    def call(self, function: str, /, *args: Value | bytes) -> Returned:
+        """Call back into the guest, in the state of the call in progress. Raises `CallFailed` and `UsageError`.
+
+        A guest that times out in a nested call cannot go on: the outermost call times out too.
+        """
+        result = self._run(function, args)
+        if isinstance(result, Failure):
+            raise failed(function, result)
+        return result
+
+    def try_call(self, function: str, /, *args: Value | bytes) -> Outcome:
+        """`call`, with the outcome as data."""
+        return as_outcome(self._run(function, args))
+
+    def _run(self, function: str, args: tuple[Value | bytes, ...]) -> Returned | Failure:
+        self._check()
+        if self._calls is None:
+            raise UsageError(
+                f"the guest is still starting ({self._guest.name}): no call back before the first call"
+            )
+        if self._gate.host_depth >= MAX_DEPTH:
+            raise UsageError(
+                f"more than {MAX_DEPTH} nested calls ({self._guest.name}, {function!r}): end the recursion"
+            )
+        return self._calls.run(function, args, "none", False)
+
+    def _check(self) -> None:
+        if not self._alive:
+            raise UsageError(
+                f"Caller used after its host function returned ({self._guest.name}): keep data, not it"
+            )
+        self._gate.check_owner()
+
+    def expire(self) -> None:
+        """The host function returned."""
+        self._alive = False
+
+
+class HostCalls:
+    """The host's side of one sandbox (`engines.base.HostSide`)."""
+
+    def __init__(self, guest: Guest, linked: Linked, gate: Gate) -> None:
+        self._guest = guest
+        self._linked = linked
+        self._gate = gate
+        self.calls: Calls | None = None
+        """Set when the guest has started."""
+        self.records: list[HostCallRecord] | None = None
+        """Where host calls are recorded, when they are."""
+
+    @property
+    def globals(self) -> Mapping[int, Value]:
+        return self._linked.globals
+
+    def invoke(self, index: int, args: tuple[Value, ...], engine: Engine) -> tuple[Value, ...]:
+        wanted = self._guest.info.imports[index]
+        type_ = cast("FuncType", wanted.type)
+        refuse_references(type_, wanted.key)
+        function = self._linked.functions[index]
+        results: tuple[Value, ...] = ()
+        caller = Caller(self._guest, engine, self._gate, self.calls) if function.caller else None
+        self._gate.enter_host()
+        try:
+            returned = function.fn(*args) if caller is None else function.fn(caller, *args)
+            results = canonical_results(returned, type_)
+        finally:
+            self._gate.leave_host()
+            if caller is not None:
+                caller.expire()
+            if self.records is not None:
+                self.records.append(HostCallRecord(wanted.key, args, results))
+        return results
+
+    def failure(self, index: int, error: Exception) -> HostError:
+        text = f"{type(error).__name__}: {error}".removesuffix(": ")
+        return HostError(self._guest.info.imports[index].key, text, error)
