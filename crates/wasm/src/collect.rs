@@ -12,10 +12,6 @@ use crate::error::Error;
 use crate::inspect::{CustomSection, Export, Import, Memory, Table};
 use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType};
 
-/// Value types that the signatures of all imports and exports may have together. Many exports can share one long
-/// signature, so that a small file describes an interface whose text fills the machine's memory.
-const MAX_INTERFACE_TYPES: usize = 4_000_000;
-
 /// What has been seen of the module so far.
 #[derive(Default)]
 pub struct Collector {
@@ -24,7 +20,6 @@ pub struct Collector {
     memory_types: Vec<MemoryType>,
     table_types: Vec<TableType>,
     tags: Vec<Arc<FuncType>>,
-    interface_types: usize,
     pub functions: Vec<Arc<FuncType>>,
     pub globals: Vec<GlobalType>,
     pub memories: Vec<Memory>,
@@ -49,8 +44,7 @@ impl Collector {
     /// Reads the module `bytes`, which the validator has accepted.
     ///
     /// # Errors
-    /// [`Error::TooComplex`] when the description would be out of proportion, [`Error::Invalid`] when the module was
-    /// not validated.
+    /// [`Error::Invalid`] when the module was not validated.
     pub fn read(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut parser = Parser::new(0);
         let mut offset = 0;
@@ -139,12 +133,12 @@ impl Collector {
             TypeRef::Func(index) => {
                 let ty = self.func_type(index)?;
                 self.functions.push(ty.clone());
-                ExternType::Func(self.counted(ty)?)
+                ExternType::Func(ty)
             }
             TypeRef::Tag(tag) => {
                 let ty = self.func_type(tag.func_type_idx)?;
                 self.tags.push(ty.clone());
-                ExternType::Tag(self.counted(ty)?)
+                ExternType::Tag(ty)
             }
             TypeRef::Table(ty) => {
                 let ty = TableType::from(ty);
@@ -175,9 +169,6 @@ impl Collector {
             ExternalKind::Global => self.globals.get(index).cloned().map(ExternType::Global),
             ExternalKind::FuncExact => None,
         };
-        if let Some(ExternType::Func(signature) | ExternType::Tag(signature)) = &ty {
-            self.counted(signature.clone())?;
-        }
         ty.ok_or_else(|| unvalidated(0))
     }
 
@@ -220,19 +211,6 @@ impl Collector {
 
     fn func_type(&self, index: u32) -> Result<Arc<FuncType>, Error> {
         self.types.get(index as usize).cloned().flatten().ok_or_else(|| unvalidated(0))
-    }
-
-    /// Counts a signature against [`MAX_INTERFACE_TYPES`].
-    fn counted(&mut self, ty: Arc<FuncType>) -> Result<Arc<FuncType>, Error> {
-        self.interface_types += ty.params.len() + ty.results.len();
-        if self.interface_types > MAX_INTERFACE_TYPES {
-            return Err(Error::TooComplex {
-                what: format!(
-                    "its imports and exports have more than {MAX_INTERFACE_TYPES} parameters and results"
-                ),
-            });
-        }
-        Ok(ty)
     }
 }
 

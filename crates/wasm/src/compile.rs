@@ -37,7 +37,7 @@ fn fingerprint(engine: &Engine) -> Result<Key, Error> {
         .precompile_module(b"\0asm\x01\0\0\0")
         .map_err(|error| Error::internal("compiler fingerprint", &error))?;
     let mut digest = Sha256::new();
-    for part in [env!("CARGO_PKG_VERSION").as_bytes(), config::WASMTIME_VERSION.as_bytes(), &empty] {
+    for part in [env!("CARGO_PKG_VERSION").as_bytes(), crate::runtime::WASMTIME_VERSION.as_bytes(), &empty] {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
     }

@@ -9,9 +9,6 @@ use crate::tunables;
 /// the VM only enables x87, SSE and AVX state.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Release of the compiler; the in-VM runtime must be the same one.
-pub const WASMTIME_VERSION: &str = "48.0.8";
-
 /// One CPU feature that compiled code may use when the host has it.
 struct CpuFeature {
     /// The name of Cranelift's setting.
@@ -74,14 +71,6 @@ mod tests {
     #[test]
     fn the_compiler_accepts_its_configuration() {
         compiler_engine().expect("engine");
-    }
-
-    #[test]
-    fn the_version_is_the_one_that_cargo_resolved() {
-        let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock"))
-            .expect("lock file");
-        let entry = format!("name = \"wasmtime\"\nversion = \"{WASMTIME_VERSION}\"\n");
-        assert!(lock.contains(&entry));
     }
 
     #[test]

@@ -13,13 +13,15 @@ mod header;
 mod inspect;
 mod limits;
 mod module;
+mod runtime;
 mod tunables;
 mod types;
 
 pub use cache::CacheStatus;
-pub use config::{TARGET, WASMTIME_VERSION, enabled_cpu_features};
+pub use config::{TARGET, enabled_cpu_features};
 pub use error::{Error, ErrorCode};
 pub use inspect::{CustomSection, Export, Import, Memory, ModuleInfo, PAGE_BYTES, SCHEMA, Table, inspect};
 pub use limits::Limits;
 pub use module::{DEFAULT_MAX_BYTES, Module, ModuleOptions};
+pub use runtime::{RUNTIME_ELF, WASMTIME_VERSION};
 pub use types::{ExternType, FuncType, GlobalType, MemoryType, TableType, ValType};

@@ -189,7 +189,7 @@ impl From<wasmparser::GlobalType> for GlobalType {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", content = "type", rename_all = "lowercase")]
 pub enum ExternType {
-    /// Shared, because a hostile module can give one long signature to very many exports.
+    /// Shared, because many exports can have one signature.
     Func(Arc<FuncType>),
     Memory(MemoryType),
     Table(TableType),

@@ -1,0 +1,22 @@
+//! The boot record: what the host tells the runtime before its first instruction.
+
+/// Lives at [`crate::map::BOOT`], read-only for the guest. Addresses are guest addresses, lengths bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Boot {
+    pub heap: u64,
+    pub heap_len: u64,
+    pub artifact: u64,
+    pub artifact_len: u64,
+    /// Linear memories are placed here, so that growing one never moves it.
+    pub arena: u64,
+    pub arena_len: u64,
+    /// Largest size of one linear memory.
+    pub memory_limit: u64,
+    /// Largest number of elements of one table.
+    pub table_limit: u64,
+    /// Wasm stack; the native stack below it is larger.
+    pub wasm_stack: u64,
+}
+
+const _: () = assert!(size_of::<Boot>() == 72);

@@ -1,0 +1,70 @@
+//! Where linear memories live: fixed windows of one mapped region, so that `memory.grow` moves nothing,
+//! allocates nothing and writes nothing but a length.
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use wasmtime::{Error, LinearMemory, MemoryCreator, MemoryType, Result};
+
+const WASM_PAGE: usize = 64 * 1024;
+
+pub struct Arena {
+    next: AtomicUsize,
+    end: usize,
+    limit: usize,
+}
+
+impl Arena {
+    /// `limit`: bytes that one memory may have at most.
+    pub fn new(start: usize, len: usize, limit: usize) -> Self {
+        Self { next: AtomicUsize::new(start), end: start + len, limit }
+    }
+}
+
+// SAFETY: windows are disjoint, zeroed by the host, and stay mapped for as long as the VM exists.
+unsafe impl MemoryCreator for Arena {
+    fn new_memory(
+        &self,
+        _: MemoryType,
+        minimum: usize,
+        maximum: Option<usize>,
+        _: Option<usize>,
+        _: usize,
+    ) -> Result<Box<dyn LinearMemory>, String> {
+        let start = self.next.load(Relaxed);
+        let room = self.end - start;
+        let capacity =
+            maximum.unwrap_or(usize::MAX).min(self.limit).max(minimum).next_multiple_of(WASM_PAGE).min(room);
+        if minimum > capacity {
+            return Err("the linear-memory arena is full".to_string());
+        }
+        self.next.store(start + capacity, Relaxed);
+        Ok(Box::new(Window { start, size: minimum, capacity }))
+    }
+}
+
+struct Window {
+    start: usize,
+    size: usize,
+    capacity: usize,
+}
+
+// SAFETY: `start` is valid for `capacity` bytes and never moves.
+unsafe impl LinearMemory for Window {
+    fn byte_size(&self) -> usize {
+        self.size
+    }
+    fn byte_capacity(&self) -> usize {
+        self.capacity
+    }
+    fn grow_to(&mut self, new_size: usize) -> Result<()> {
+        if new_size > self.capacity {
+            return Err(Error::msg("linear memory limit reached"));
+        }
+        self.size = new_size;
+        Ok(())
+    }
+    fn as_ptr(&self) -> *mut u8 {
+        self.start as *mut u8
+    }
+}

@@ -1,0 +1,123 @@
+//! From a runtime and an artifact to a snapshot: a VM that instantiates the module and is then frozen.
+
+use crate::deadline::{Deadline, kick_signal};
+use crate::error::{Error, Kind, Result};
+use crate::host::{Host, Tracking};
+use crate::image::{Layout, Spec, build, ram_size};
+use crate::machine::Machine;
+use crate::mapping::{Mapping, memory_file};
+use crate::reset::HotSet;
+use crate::sandbox::{Interface, Options, Sandbox, Status, Transport, new_mailbox};
+use crate::snapshot::{PAGE, Snapshot};
+use hlfuzz_abi::{MAX_VALUES, Value, transport};
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A snapshot with what is needed to make sandboxes of it. Immutable; any thread.
+pub struct Template {
+    snapshot: Arc<Snapshot>,
+    interface: Arc<Interface>,
+    tracking: Tracking,
+    memory: (u64, u64),
+}
+
+impl Template {
+    pub fn sandbox(&self, options: Options) -> Result<Sandbox> {
+        if self.snapshot.fork.in_child() {
+            return Err(Error::new(
+                Kind::Forked,
+                "this guest was booted in the parent process; load it again after fork",
+            ));
+        }
+        Sandbox::new(self.snapshot.clone(), self.interface.clone(), self.tracking, self.memory, options)
+    }
+
+    pub fn layout(&self) -> &Layout {
+        self.snapshot.layout()
+    }
+}
+
+/// A VM that instantiates a module. `run` behaves like a call: it may ask for host functions.
+pub struct Boot {
+    /// None once it became a template.
+    sandbox: Option<Sandbox>,
+    file: File,
+    layout: Layout,
+    host: Arc<Host>,
+    tracking: Tracking,
+    started: bool,
+}
+
+impl Boot {
+    /// `globals`: the values of imported globals, in order.
+    pub fn new(
+        host: Arc<Host>,
+        spec: &Spec<'_>,
+        interface: Arc<Interface>,
+        globals: &[Value],
+        tracking: Tracking,
+        deadline: Deadline,
+        slice: Option<Duration>,
+    ) -> Result<Self> {
+        if globals.len() > MAX_VALUES {
+            return Err(Error::new(
+                Kind::Link,
+                format!("{} imported globals; {MAX_VALUES} can be given", globals.len()),
+            ));
+        }
+        let size = ram_size(spec)?;
+        let file = memory_file(size)?;
+        let ram = Arc::new(Mapping::shared(&file, size as usize, "guest RAM")?);
+        // SAFETY: a fresh mapping of this size that nobody else knows of.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(ram.as_ptr(), ram.len()) };
+        let layout = build(spec, bytes)?;
+        let mailbox = Arc::new(new_mailbox()?);
+        let machine = Machine::new(&host, &ram, &mailbox, None)?;
+        machine.only_signal(kick_signal())?;
+        machine.start_at(&layout)?;
+        let hot = HotSet::new(size as usize / PAGE, true);
+        let options = Options { transport: Transport::Exit, deadline, slice, ..Options::default() };
+        let mut sandbox = Sandbox::assemble(machine, mailbox, ram, interface, hot, options);
+        sandbox.set_control(transport::EXIT);
+        sandbox.give_globals(globals);
+        Ok(Self { sandbox: Some(sandbox), file, layout, host, tracking, started: false })
+    }
+
+    /// Instantiates; ends like a call.
+    pub fn run(&mut self) -> Status {
+        if std::mem::replace(&mut self.started, true) {
+            return Status::Busy;
+        }
+        self.sandbox.as_mut().map_or(Status::Dead, Sandbox::first_run)
+    }
+
+    /// For `resume`, `fail`, memory access and messages while the start function runs; None once it is a template.
+    pub fn sandbox(&mut self) -> Option<&mut Sandbox> {
+        self.sandbox.as_mut()
+    }
+
+    pub fn sandbox_ref(&self) -> Option<&Sandbox> {
+        self.sandbox.as_ref()
+    }
+
+    /// Freezes the VM after `run` ended with `Status::Done`. The VM cannot be used any more.
+    pub fn finish(&mut self) -> Result<Template> {
+        let ready = self.started && self.sandbox.as_ref().is_some_and(Sandbox::is_idle);
+        let Some(mut sandbox) = self.sandbox.take_if(|_| ready) else {
+            return Err(Error::new(
+                Kind::Argument,
+                "the VM has not finished its instantiation, or became a template",
+            ));
+        };
+        let registers = sandbox.machine.registers()?;
+        let memory = sandbox.memory_range(None).map_err(|_| {
+            Error::new(Kind::Internal, format!("the default memory of a new guest: {}", sandbox.message()))
+        })?;
+        // the VM goes, and with it the last writable mapping of the file
+        let interface = sandbox.into_interface();
+        let file = self.file.try_clone().map_err(|e| Error::os("keeping the snapshot's file", &e))?;
+        let snapshot = Snapshot::new(self.host.clone(), file, registers, self.layout.clone())?;
+        Ok(Template { snapshot: Arc::new(snapshot), interface, tracking: self.tracking, memory })
+    }
+}

@@ -1,0 +1,455 @@
+//! One KVM VM with one vCPU: creation, registers, and running it until it leaves.
+
+use crate::error::{Error, Kind, Result};
+use crate::host::{CAP_MANUAL_PROTECT, Host, Tracking};
+use crate::image::Layout;
+use crate::mapping::Mapping;
+use crate::tables::{CODE_SELECTOR, DATA_SELECTOR, GDT_LIMIT, IDT_LIMIT, TASK_SELECTOR, TSS_LIMIT};
+use hlfuzz_abi::map;
+use kvm_bindings::*;
+use kvm_ioctls::{VcpuFd, VmFd};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
+use std::sync::atomic::{AtomicU32, Ordering};
+use vmm_sys_util::ioctl::{ioctl_with_mut_ref, ioctl_with_ref};
+use vmm_sys_util::{ioctl_io_nr, ioctl_iow_nr, ioctl_iowr_nr};
+
+// What kvm-ioctls lacks, or offers only with an allocation or a `&mut` that two threads cannot share.
+ioctl_io_nr!(KVM_RUN, KVMIO, 0x80);
+ioctl_io_nr!(KVM_RESET_DIRTY_RINGS, KVMIO, 0xc7);
+ioctl_iow_nr!(KVM_SET_SIGNAL_MASK, KVMIO, 0x8b, kvm_signal_mask);
+ioctl_iow_nr!(KVM_GET_DIRTY_LOG, KVMIO, 0x42, kvm_dirty_log);
+ioctl_iowr_nr!(KVM_CLEAR_DIRTY_LOG, KVMIO, 0xc0, kvm_clear_dirty_log);
+
+const RAM_SLOT: u32 = 0;
+const MAILBOX_SLOT: u32 = 1;
+/// Linux: arch/x86/include/uapi/asm/kvm.h, KVM_SYNC_X86_*.
+const SYNC_REGS: u64 = 1;
+const SYNC_SREGS: u64 = 2;
+/// KVM_EXIT_DIRTY_RING_FULL.
+const EXIT_RING_FULL: u32 = 31;
+/// Smallest and largest dirty ring that is asked for (entries; a power of two).
+const RING_MIN: u32 = 4096;
+const RING_MAX: u32 = 65536;
+/// Flags of a ring entry: written by the guest; given back by us (Linux: include/uapi/linux/kvm.h).
+const ENTRY_DIRTY: u32 = 1;
+const ENTRY_RESET: u32 = 2;
+/// The ring's page offset in a vCPU's file (KVM_DIRTY_LOG_PAGE_OFFSET).
+const RING_PAGE: i64 = 64;
+
+/// Why the vCPU left guest code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// A kick, or `immediate_exit`.
+    Interrupted,
+    /// A store to the doorbell page, with its value.
+    Doorbell(u32),
+    /// A CPU exception reached a ring-0 stub.
+    Exception(Exception),
+    /// The dirty ring has no room.
+    RingFull,
+    /// Anything else: the VM cannot go on.
+    Broken(String),
+}
+
+/// A CPU exception of the guest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exception {
+    pub vector: u32,
+    pub error_code: u64,
+    pub rip: u64,
+    pub rsp: u64,
+    /// CR2; only meaningful for a page fault.
+    pub address: u64,
+}
+
+/// Everything of a vCPU that a guest at CPL3 can change.
+pub struct Registers {
+    regs: kvm_regs,
+    sregs: kvm_sregs,
+    xsave: Box<kvm_xsave>,
+    events: kvm_vcpu_events,
+}
+
+pub struct Machine {
+    // order matters: mappings before the descriptors they belong to
+    run: Mapping,
+    ring: Option<Ring>,
+    vcpu: VcpuFd,
+    vm: VmFd,
+    ram: *mut u8,
+}
+
+// SAFETY: the descriptors may be used from any thread; the protocol in `sandbox` and `spin` lets only one thread at a
+// time run or change the vCPU.
+unsafe impl Send for Machine {}
+// SAFETY: as above.
+unsafe impl Sync for Machine {}
+
+struct Ring {
+    entries: Mapping,
+    mask: u32,
+    /// Next entry to look at. Only the sandbox's owner thread uses it.
+    head: AtomicU32,
+    /// First harvested entry that was not given back yet.
+    tail: AtomicU32,
+}
+
+impl Machine {
+    /// A VM over `ram` and `mailbox`, which must outlive it. `track`: written pages will be asked for.
+    pub fn new(host: &Host, ram: &Mapping, mailbox: &Mapping, track: Option<Tracking>) -> Result<Self> {
+        let vm = create_vm(host)?;
+        // needed on Intel without unrestricted guests; an address that nothing else uses
+        vm.set_tss_address(0xfffb_d000).map_err(|e| Error::kvm("placing KVM's own TSS", e))?;
+        let ring_entries = match track {
+            Some(tracking) => enable_tracking(host, &vm, tracking, ram.len())?,
+            None => 0,
+        };
+        let flags = if track.is_some() { KVM_MEM_LOG_DIRTY_PAGES } else { 0 };
+        for (slot, flags, address, memory) in
+            [(RAM_SLOT, flags, 0, ram), (MAILBOX_SLOT, 0, map::MAILBOX, mailbox)]
+        {
+            let region = kvm_userspace_memory_region {
+                slot,
+                flags,
+                guest_phys_addr: address,
+                memory_size: memory.len() as u64,
+                userspace_addr: memory.as_ptr() as u64,
+            };
+            // SAFETY: the mapping is valid for its length and outlives the VM.
+            unsafe { vm.set_user_memory_region(region) }
+                .map_err(|e| Error::kvm("giving the VM its memory", e))?;
+        }
+        let vcpu = vm.create_vcpu(0).map_err(|e| Error::kvm("creating the vCPU", e))?;
+        let run = Mapping::device(vcpu.as_raw_fd(), host.run_size, 0, "the vCPU's run page")?;
+        let ring = if ring_entries == 0 {
+            None
+        } else {
+            let len = ring_entries as usize * size_of::<kvm_dirty_gfn>();
+            let entries = Mapping::device(vcpu.as_raw_fd(), len, RING_PAGE * 4096, "the dirty ring")?;
+            Some(Ring { entries, mask: ring_entries - 1, head: AtomicU32::new(0), tail: AtomicU32::new(0) })
+        };
+        vcpu.set_cpuid2(&host.cpuid).map_err(|e| Error::kvm("setting CPUID", e))?;
+        // x87, SSE and AVX; AVX-512 stays off, so that an artifact and a snapshot fit more machines
+        let mut xcrs = kvm_xcrs { nr_xcrs: 1, ..Default::default() };
+        xcrs.xcrs[0].value = 7;
+        vcpu.set_xcrs(&xcrs).map_err(|e| Error::kvm("turning on AVX", e))?;
+        Ok(Self { run, ring, vcpu, vm, ram: ram.as_ptr() })
+    }
+
+    /// Registers for the first instruction of `layout`'s runtime, at CPL3.
+    pub fn start_at(&self, layout: &Layout) -> Result<()> {
+        let mut sregs = self.vcpu.get_sregs().map_err(|e| Error::kvm("reading system registers", e))?;
+        let code = kvm_segment {
+            limit: u32::MAX,
+            selector: CODE_SELECTOR,
+            present: 1,
+            type_: 11,
+            dpl: 3,
+            s: 1,
+            l: 1,
+            g: 1,
+            ..Default::default()
+        };
+        let data = kvm_segment { selector: DATA_SELECTOR, type_: 3, l: 0, db: 1, ..code };
+        sregs.cs = code;
+        (sregs.ds, sregs.es, sregs.fs, sregs.gs, sregs.ss) = (data, data, data, data, data);
+        sregs.tr = kvm_segment {
+            base: map::TSS,
+            limit: TSS_LIMIT,
+            selector: TASK_SELECTOR,
+            present: 1,
+            type_: 11,
+            ..Default::default()
+        };
+        sregs.gdt = kvm_dtable { base: map::GDT, limit: GDT_LIMIT, ..Default::default() };
+        sregs.idt = kvm_dtable { base: map::IDT, limit: IDT_LIMIT, ..Default::default() };
+        sregs.cr3 = map::PML4;
+        sregs.cr4 = 1 << 5 | 1 << 9 | 1 << 10 | 1 << 18; // PAE, OSFXSR, OSXMMEXCPT, OSXSAVE
+        sregs.cr0 = 0x8005_0033; // PG, AM, WP, NE, ET, MP, PE
+        sregs.efer = 1 | 1 << 8 | 1 << 10 | 1 << 11; // SCE, LME, LMA, NXE
+        self.vcpu.set_sregs(&sregs).map_err(|e| Error::kvm("setting system registers", e))?;
+        // the ABI wants rsp + 8 to be a multiple of 16 at a function's first instruction
+        let regs = kvm_regs { rip: layout.entry, rsp: layout.stack_top - 8, rflags: 2, ..Default::default() };
+        self.vcpu.set_regs(&regs).map_err(|e| Error::kvm("setting registers", e))
+    }
+
+    /// While the vCPU runs, only `signal` reaches its thread; everything else waits.
+    pub fn only_signal(&self, signal: i32) -> Result<()> {
+        #[repr(C)]
+        struct Mask {
+            head: kvm_signal_mask,
+            bits: [u8; 8],
+        }
+        let bits = !(1u64 << (signal - 1));
+        let mask = Mask { head: kvm_signal_mask { len: 8, ..Default::default() }, bits: bits.to_le_bytes() };
+        // SAFETY: the head says that eight bytes follow, and they do.
+        if unsafe { ioctl_with_ref(&self.vcpu, KVM_SET_SIGNAL_MASK(), &mask.head) } != 0 {
+            return Err(Error::last_os("setting the vCPU's signal mask"));
+        }
+        Ok(())
+    }
+
+    fn run_page(&self) -> *mut kvm_run {
+        self.run.as_ptr().cast()
+    }
+
+    /// Makes the next (or current, after its signal) `run` return at once.
+    pub fn set_immediate_exit(&self, on: bool) {
+        // SAFETY: the run page is mapped; the kernel reads this byte.
+        unsafe { write_volatile(addr_of_mut!((*self.run_page()).immediate_exit), u8::from(on)) }
+    }
+
+    /// Runs the vCPU until it leaves guest code.
+    pub fn run(&self) -> Exit {
+        // SAFETY: the protocol lets one thread run the vCPU at a time.
+        let result = unsafe { libc::ioctl(self.vcpu.as_raw_fd(), KVM_RUN(), 0) };
+        let page = self.run_page();
+        if result < 0 {
+            let error = io::Error::last_os_error();
+            return match error.raw_os_error() {
+                Some(libc::EINTR | libc::EAGAIN) => Exit::Interrupted,
+                _ => Exit::Broken(format!("KVM_RUN: {error}")),
+            };
+        }
+        // SAFETY: the run page is mapped; the kernel has filled the part that the exit reason names.
+        let reason = unsafe { read_volatile(addr_of!((*page).exit_reason)) };
+        match reason {
+            KVM_EXIT_MMIO => {
+                // SAFETY: as above.
+                let mmio = unsafe { read_volatile(addr_of!((*page).__bindgen_anon_1.mmio)) };
+                if mmio.phys_addr == map::DOORBELL && mmio.is_write != 0 && mmio.len == 4 {
+                    let [a, b, c, d, ..] = mmio.data;
+                    Exit::Doorbell(u32::from_le_bytes([a, b, c, d]))
+                } else {
+                    Exit::Broken(format!("the guest touched address {:#x}, where nothing is", mmio.phys_addr))
+                }
+            }
+            KVM_EXIT_IO => {
+                // SAFETY: as above.
+                let port = unsafe { read_volatile(addr_of!((*page).__bindgen_anon_1.io)) }.port;
+                if port == u16::from(map::EXCEPTION_PORT) {
+                    self.exception().map_or_else(|e| Exit::Broken(e.message), Exit::Exception)
+                } else {
+                    Exit::Broken(format!("the guest used I/O port {port:#x}"))
+                }
+            }
+            EXIT_RING_FULL => Exit::RingFull,
+            KVM_EXIT_SHUTDOWN => Exit::Broken("the vCPU shut down (triple fault)".into()),
+            KVM_EXIT_INTERNAL_ERROR => {
+                // SAFETY: as above.
+                let code = unsafe { read_volatile(addr_of!((*page).__bindgen_anon_1.internal.suberror)) };
+                Exit::Broken(format!("KVM gave up emulating the guest (internal error {code})"))
+            }
+            other => Exit::Broken(format!("unexpected VM exit {other}")),
+        }
+    }
+
+    /// The frame that a stub left on the ring-0 stack.
+    fn exception(&self) -> Result<Exception> {
+        let regs = self.vcpu.get_regs().map_err(|e| Error::kvm("reading registers", e))?;
+        let sregs = self.vcpu.get_sregs().map_err(|e| Error::kvm("reading system registers", e))?;
+        // vector, error code, rip, cs, rflags, rsp, ss
+        if regs.rsp < map::RING0_STACK || regs.rsp > map::RING0_STACK_TOP - 56 || regs.rsp % 8 != 0 {
+            return Err(Error::new(
+                Kind::Internal,
+                format!("an exception with a ring-0 stack at {:#x}", regs.rsp),
+            ));
+        }
+        // SAFETY: the ring-0 stack lies in guest RAM, and the frame inside it.
+        let word = |index: u64| unsafe {
+            self.ram.add((regs.rsp + 8 * index) as usize).cast::<u64>().read_volatile()
+        };
+        Ok(Exception {
+            vector: word(0) as u32,
+            error_code: word(1),
+            rip: word(2),
+            rsp: word(5),
+            address: sregs.cr2,
+        })
+    }
+
+    /// Lets KVM finish what the last exit began (a store to the doorbell, an `out`).
+    fn settle(&self) -> Result<()> {
+        self.set_immediate_exit(true);
+        let exit = self.run();
+        self.set_immediate_exit(false);
+        match exit {
+            Exit::Interrupted => Ok(()),
+            other => Err(Error::new(Kind::Internal, format!("the vCPU did not come to rest: {other:?}"))),
+        }
+    }
+
+    /// The registers at a quiet point.
+    pub fn registers(&self) -> Result<Registers> {
+        self.settle()?;
+        let what = "reading the vCPU's state";
+        Ok(Registers {
+            regs: self.vcpu.get_regs().map_err(|e| Error::kvm(what, e))?,
+            sregs: self.vcpu.get_sregs().map_err(|e| Error::kvm(what, e))?,
+            xsave: Box::new(self.vcpu.get_xsave().map_err(|e| Error::kvm(what, e))?),
+            events: self.vcpu.get_vcpu_events().map_err(|e| Error::kvm(what, e))?,
+        })
+    }
+
+    /// Sets everything, wherever the vCPU was stopped. `fresh`: it has never run, so there is nothing to settle.
+    pub fn set_registers(&self, to: &Registers, fresh: bool) -> Result<()> {
+        if !fresh {
+            // a vCPU stopped by a triple fault or an emulation error has nothing pending and may refuse to run
+            let _ = self.settle();
+        }
+        let what = "restoring the vCPU's state";
+        self.vcpu.set_sregs(&to.sregs).map_err(|e| Error::kvm(what, e))?;
+        self.vcpu.set_regs(&to.regs).map_err(|e| Error::kvm(what, e))?;
+        self.vcpu.set_vcpu_events(&to.events).map_err(|e| Error::kvm(what, e))?;
+        self.set_fpu(to)
+    }
+
+    fn set_fpu(&self, to: &Registers) -> Result<()> {
+        // SAFETY: the structure came from this kernel's KVM_GET_XSAVE.
+        unsafe { self.vcpu.set_xsave(&to.xsave) }
+            .map_err(|e| Error::kvm("restoring the FPU and vector state", e))
+    }
+
+    /// The same at a quiet point, cheaper: general and system registers travel with the next `run`.
+    pub fn set_registers_with_next_run(&self, to: &Registers) -> Result<()> {
+        self.set_fpu(to)?;
+        let page = self.run_page();
+        // SAFETY: the run page is mapped and the vCPU is not running; the kernel reads it in the next KVM_RUN.
+        unsafe {
+            (*page).s.regs.regs = to.regs;
+            (*page).s.regs.sregs = to.sregs;
+            (*page).kvm_dirty_regs = SYNC_REGS | SYNC_SREGS;
+        }
+        Ok(())
+    }
+
+    /// Guest TSC ticks per millisecond.
+    pub fn tsc_khz(&self) -> u64 {
+        self.vcpu.get_tsc_khz().map_or(2_000_000, u64::from)
+    }
+
+    pub fn has_ring(&self) -> bool {
+        self.ring.is_some()
+    }
+
+    /// Calls `page` for each page written since the last call, as page numbers of guest RAM.
+    pub fn harvest_ring(&self, pages: u64, mut page: impl FnMut(u32)) {
+        let Some(ring) = &self.ring else { return };
+        let mut head = ring.head.load(Ordering::Relaxed);
+        loop {
+            // SAFETY: the index is masked to the ring's size.
+            let entry =
+                unsafe { ring.entries.as_ptr().cast::<kvm_dirty_gfn>().add((head & ring.mask) as usize) };
+            // SAFETY: the kernel publishes an entry by setting its flag last.
+            let flags = unsafe { AtomicU32::from_ptr(addr_of_mut!((*entry).flags)) };
+            if flags.load(Ordering::Acquire) & ENTRY_DIRTY == 0 {
+                break;
+            }
+            if head.wrapping_sub(ring.tail.load(Ordering::Relaxed)) > ring.mask {
+                break; // all the way round: these are entries seen before
+            }
+            // SAFETY: as above.
+            let (slot, offset) = unsafe { ((*entry).slot & 0xffff, (*entry).offset) };
+            if slot == RAM_SLOT && offset < pages {
+                page(offset as u32);
+            }
+            head = head.wrapping_add(1);
+        }
+        ring.head.store(head, Ordering::Relaxed);
+    }
+
+    /// Gives all harvested entries back: their pages are write-protected again and will be reported again.
+    pub fn reprotect_ring(&self) -> Result<()> {
+        let Some(ring) = &self.ring else { return Ok(()) };
+        let (head, mut tail) = (ring.head.load(Ordering::Relaxed), ring.tail.load(Ordering::Relaxed));
+        while tail != head {
+            // SAFETY: the index is masked to the ring's size.
+            let entry =
+                unsafe { ring.entries.as_ptr().cast::<kvm_dirty_gfn>().add((tail & ring.mask) as usize) };
+            // SAFETY: the kernel looks at this word only in the call below.
+            unsafe { AtomicU32::from_ptr(addr_of_mut!((*entry).flags)) }
+                .store(ENTRY_RESET, Ordering::Release);
+            tail = tail.wrapping_add(1);
+        }
+        ring.tail.store(tail, Ordering::Relaxed);
+        // SAFETY: plain ioctl without an argument.
+        if unsafe { libc::ioctl(self.vm.as_raw_fd(), KVM_RESET_DIRTY_RINGS(), 0) } < 0 {
+            return Err(Error::last_os("giving back the dirty ring"));
+        }
+        Ok(())
+    }
+
+    /// Reads the dirty log: one bit a page.
+    pub fn read_log(&self, bits: &mut [u64]) -> Result<()> {
+        let log = kvm_dirty_log {
+            slot: RAM_SLOT,
+            padding1: 0,
+            __bindgen_anon_1: kvm_dirty_log__bindgen_ty_1 { dirty_bitmap: bits.as_mut_ptr().cast() },
+        };
+        // SAFETY: `bits` has a bit for each page of the slot.
+        if unsafe { ioctl_with_ref(&self.vm, KVM_GET_DIRTY_LOG(), &log) } < 0 {
+            return Err(Error::last_os("reading the dirty log"));
+        }
+        Ok(())
+    }
+
+    /// Write-protects the pages in `bits` again.
+    pub fn reprotect_log(&self, bits: &mut [u64], pages: u32) -> Result<()> {
+        let mut log = kvm_clear_dirty_log {
+            slot: RAM_SLOT,
+            num_pages: pages,
+            first_page: 0,
+            __bindgen_anon_1: kvm_clear_dirty_log__bindgen_ty_1 { dirty_bitmap: bits.as_mut_ptr().cast() },
+        };
+        // SAFETY: `bits` has a bit for each page of the slot.
+        if unsafe { ioctl_with_mut_ref(&self.vm, KVM_CLEAR_DIRTY_LOG(), &mut log) } < 0 {
+            return Err(Error::last_os("clearing the dirty log"));
+        }
+        Ok(())
+    }
+}
+
+fn create_vm(host: &Host) -> Result<VmFd> {
+    // creation may be interrupted by a signal while the kernel registers the process
+    for _ in 0..100 {
+        match host.kvm.create_vm() {
+            Ok(vm) => return Ok(vm),
+            Err(e) if e.errno() == libc::EINTR => {}
+            Err(e) => return Err(Error::kvm("creating the VM", e)),
+        }
+    }
+    Err(Error::new(Kind::Kvm, "creating the VM was interrupted a hundred times; stop the signal storm"))
+}
+
+/// Turns on the ring (returns its entries) or the log (returns 0).
+fn enable_tracking(host: &Host, vm: &VmFd, tracking: Tracking, ram: usize) -> Result<u32> {
+    let wanted =
+        ((ram / 4096) as u32).next_power_of_two().clamp(RING_MIN, RING_MAX).min(host.probe.ring_entries);
+    if tracking != Tracking::Log && wanted > 0 {
+        let entries = 1 << wanted.ilog2();
+        let mut cap = kvm_enable_cap { cap: host.ring_cap, ..Default::default() };
+        cap.args[0] = u64::from(entries) * size_of::<kvm_dirty_gfn>() as u64;
+        match vm.enable_cap(&cap) {
+            Ok(()) => return Ok(entries),
+            Err(e) if tracking == Tracking::Ring => return Err(Error::kvm("turning on the dirty ring", e)),
+            Err(_) => {}
+        }
+    } else if tracking == Tracking::Ring {
+        return Err(Error::new(
+            Kind::Kvm,
+            "this KVM has no dirty ring; let the tracking be chosen, or use the log",
+        ));
+    }
+    if !host.probe.manual_protect {
+        return Err(Error::new(
+            Kind::Kvm,
+            "this KVM has neither a dirty ring nor manual dirty-log protection (Linux 5.0 or newer is needed)",
+        ));
+    }
+    let mut cap = kvm_enable_cap { cap: CAP_MANUAL_PROTECT, ..Default::default() };
+    cap.args[0] = u64::from(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
+    vm.enable_cap(&cap).map_err(|e| Error::kvm("turning on the dirty log", e))?;
+    Ok(0)
+}

@@ -1,0 +1,184 @@
+//! Memory mappings that unmap themselves, and the memory file that holds a snapshot.
+
+use crate::error::{Error, Kind, Result};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::ptr::{self, NonNull};
+
+/// One `mmap`ed range, valid until it is dropped.
+#[derive(Debug)]
+pub struct Mapping {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: a range of memory has no thread; who may touch it when is the business of its owner.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn new(len: usize, prot: i32, flags: i32, fd: i32, offset: i64, what: &str) -> Result<Self> {
+        // SAFETY: a new mapping at an address that the kernel chooses harms nothing.
+        let start = unsafe { libc::mmap(ptr::null_mut(), len, prot, flags, fd, offset) };
+        if start == libc::MAP_FAILED {
+            return Err(Error::last_os(&format!("mapping {len} bytes of {what}")));
+        }
+        // SAFETY: mmap returned a mapping, and never at address 0.
+        Ok(Self { start: unsafe { NonNull::new_unchecked(start.cast()) }, len })
+    }
+
+    /// Zeroed memory that a forked child does not get.
+    pub fn anonymous(len: usize, what: &str) -> Result<Self> {
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let it = Self::new(len, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0, what)?;
+        it.advise(libc::MADV_DONTFORK)?;
+        Ok(it)
+    }
+
+    /// `file` for reading and writing through to it.
+    pub fn shared(file: &File, len: usize, what: &str) -> Result<Self> {
+        let it =
+            Self::new(len, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, file.as_raw_fd(), 0, what)?;
+        it.advise(libc::MADV_DONTFORK)?;
+        Ok(it)
+    }
+
+    pub fn read_only(file: &File, len: usize, what: &str) -> Result<Self> {
+        let it = Self::new(len, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0, what)?;
+        it.advise(libc::MADV_DONTFORK)?;
+        Ok(it)
+    }
+
+    /// A copy-on-write view of `file`; pages stay shared with it until written.
+    pub fn copy_on_write(file: &File, len: usize, what: &str) -> Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_NORESERVE;
+        let it = Self::new(len, libc::PROT_READ | libc::PROT_WRITE, flags, file.as_raw_fd(), 0, what)?;
+        it.advise(libc::MADV_DONTFORK)?;
+        Ok(it)
+    }
+
+    /// A part of a device (a vCPU's run page or dirty ring).
+    pub fn device(fd: i32, len: usize, offset: i64, what: &str) -> Result<Self> {
+        Self::new(len, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, fd, offset, what)
+    }
+
+    fn advise(&self, advice: i32) -> Result<()> {
+        // SAFETY: advises on our own mapping.
+        if unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, advice) } != 0 {
+            return Err(Error::last_os("madvise"));
+        }
+        Ok(())
+    }
+
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    /// Length in bytes, never 0.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// A pointer to `len` bytes at `offset`, if they are inside.
+    pub fn range(&self, offset: u64, len: u64) -> Option<*mut u8> {
+        let end = offset.checked_add(len)?;
+        if end > self.len as u64 {
+            return None;
+        }
+        // SAFETY: the range is inside the mapping.
+        Some(unsafe { self.as_ptr().add(offset as usize) })
+    }
+
+    /// For each page: is anything there that is not the file's own hole?
+    pub fn resident(&self) -> Result<Vec<u8>> {
+        let mut pages = vec![0u8; self.len.div_ceil(4096)];
+        // SAFETY: one byte a page, as mincore wants.
+        if unsafe { libc::mincore(self.start.as_ptr().cast(), self.len, pages.as_mut_ptr()) } != 0 {
+            return Err(Error::last_os("mincore"));
+        }
+        Ok(pages)
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: our mapping, and nobody has a pointer into it any more.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+/// One page that reads 1 in the process that made it and 0 in its forked children: the kernel wipes it on fork.
+#[derive(Debug)]
+pub struct ForkMark(Mapping);
+
+impl ForkMark {
+    pub fn new() -> Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let page = Mapping::new(4096, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0, "the fork mark")?;
+        page.advise(libc::MADV_WIPEONFORK)?;
+        // SAFETY: our own page.
+        unsafe { page.as_ptr().write(1) };
+        Ok(Self(page))
+    }
+
+    #[inline]
+    pub fn in_child(&self) -> bool {
+        // SAFETY: our own page.
+        unsafe { self.0.as_ptr().read_volatile() == 0 }
+    }
+}
+
+/// A file in memory of `len` bytes, all holes.
+pub fn memory_file(len: u64) -> Result<File> {
+    let name = c"hlfuzz-snapshot";
+    // SAFETY: a valid name; the result is checked.
+    let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
+    if fd < 0 {
+        return Err(Error::last_os("creating the snapshot's memory file"));
+    }
+    // SAFETY: a new descriptor that nobody else owns.
+    let file = unsafe { File::from_raw_fd(fd) };
+    file.set_len(len).map_err(|e| Error::os("sizing the snapshot's memory file", &e))?;
+    Ok(file)
+}
+
+/// Makes `file` immutable for everybody, for good.
+pub fn seal(file: &File) -> Result<()> {
+    let seals = libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+    // SAFETY: plain fcntl on our descriptor.
+    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {
+        let error = io::Error::last_os_error();
+        return Err(Error::new(Kind::Internal, format!("sealing the snapshot: {error}")));
+    }
+    Ok(())
+}
+
+/// One bit a page: does the file have data there (and not a hole)?
+pub fn data_pages(file: &File, len: u64) -> Result<Vec<u64>> {
+    let pages = len.div_ceil(4096) as usize;
+    let mut bits = vec![0u64; pages.div_ceil(64)];
+    let mut at: i64 = 0;
+    loop {
+        // SAFETY: plain lseek on our descriptor.
+        let start = unsafe { libc::lseek(file.as_raw_fd(), at, libc::SEEK_DATA) };
+        if start < 0 {
+            let error = io::Error::last_os_error();
+            if error.raw_os_error() == Some(libc::ENXIO) {
+                return Ok(bits);
+            }
+            return Err(Error::os("reading the snapshot's extents", &error));
+        }
+        // SAFETY: as above.
+        let end = unsafe { libc::lseek(file.as_raw_fd(), start, libc::SEEK_HOLE) };
+        if end < 0 {
+            return Err(Error::last_os("reading the snapshot's extents"));
+        }
+        for page in (start as usize / 4096)..(end as usize).div_ceil(4096).min(pages) {
+            bits[page / 64] |= 1 << (page % 64);
+        }
+        at = end;
+    }
+}
