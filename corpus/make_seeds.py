@@ -32,8 +32,8 @@ BROWSER_HEADS = (
     "Priority: u=0, i\r\n\r\n",
     # Chromium 126 on Linux, a form that was sent
     "POST /login HTTP/1.1\r\nHost: www.example.com\r\nConnection: keep-alive\r\nContent-Length: 27\r\n"
-    "Cache-Control: max-age=0\r\nsec-ch-ua: \"Not/A)Brand\";v=\"8\", \"Chromium\";v=\"126\"\r\nsec-ch-ua-mobile: ?0\r\n"
-    "sec-ch-ua-platform: \"Linux\"\r\nUpgrade-Insecure-Requests: 1\r\nOrigin: http://www.example.com\r\n"
+    'Cache-Control: max-age=0\r\nsec-ch-ua: "Not/A)Brand";v="8", "Chromium";v="126"\r\nsec-ch-ua-mobile: ?0\r\n'
+    'sec-ch-ua-platform: "Linux"\r\nUpgrade-Insecure-Requests: 1\r\nOrigin: http://www.example.com\r\n'
     "Content-Type: application/x-www-form-urlencoded\r\n"
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36\r\n"
     "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\n"
@@ -137,7 +137,15 @@ def _clients(base: str) -> Iterator[list[str]]:
         yield [*quiet, f"{base}/"]
         yield [*quiet, "-d", "name=value&other=1", f"{base}/form"]
         yield [*quiet, "-I", f"{base}/"]
-        yield [*quiet, "--compressed", "-H", "Range: bytes=0-99", "-b", "session=0123456789abcdef", f"{base}/chunked"]
+        yield [
+            *quiet,
+            "--compressed",
+            "-H",
+            "Range: bytes=0-99",
+            "-b",
+            "session=0123456789abcdef",
+            f"{base}/chunked",
+        ]
         yield [*quiet, "-X", "DELETE", f"{base}/item/1"]
         yield [*quiet, "-T", __file__, "--expect100-timeout", "0.1", f"{base}/upload"]
         yield [*quiet, "--http1.0", f"{base}/moved"]
@@ -163,7 +171,7 @@ def http_seeds() -> list[bytes]:
 
 def _certificate(folder: Path) -> tuple[str, str]:
     key, certificate = folder / "key.pem", folder / "cert.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=www.example.com".split()
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=www.example.com"]
     subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
     return str(certificate), str(key)
 
@@ -172,7 +180,9 @@ def _handshake(client_context: ssl.SSLContext, server_context: ssl.SSLContext, n
     """Every flight of one handshake, one exchange of application data and the closing alerts."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = client_context.wrap_bio(to_client, to_server, server_hostname=name)
-    server = server_context.wrap_bio(to_server_in := ssl.MemoryBIO(), server_out := ssl.MemoryBIO(), server_side=True)
+    server = server_context.wrap_bio(
+        to_server_in := ssl.MemoryBIO(), server_out := ssl.MemoryBIO(), server_side=True
+    )
     flights: list[bytes] = []
 
     def step(action: Callable[[], object]) -> None:
@@ -215,7 +225,9 @@ def tls_seeds() -> list[bytes]:
                 seeds += _handshake(client_context, server_context, "www.example.com")
     if curl := shutil.which("curl"):
         tap = _Tap(None)
-        subprocess.run([curl, "-sk", "--max-time", "2", f"https://localhost:{tap.port}/"], capture_output=True)
+        subprocess.run(
+            [curl, "-sk", "--max-time", "2", f"https://localhost:{tap.port}/"], capture_output=True
+        )
         tap.close()
         seeds += tap.captured
     return seeds

@@ -1,0 +1,53 @@
+"""Puts the commands together. Exit codes: 0 clean, 1 findings, 2 usage, 3 environment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import hlfuzz
+from hlfuzz.cli.bench import bench
+from hlfuzz.cli.check import check
+from hlfuzz.cli.doctor import doctor
+from hlfuzz.cli.fuzz import fuzz
+from hlfuzz.cli.inspect import inspect
+from hlfuzz.cli.repro import repro
+from hlfuzz.cli.run import run
+
+app = typer.Typer(
+    name="hlfuzz",
+    help="Test untrusted Wasm guests in micro-VMs: run, check and fuzz them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+app.command()(doctor)
+app.command()(inspect)
+# Arguments such as -5 are numbers, not options.
+app.command(context_settings={"ignore_unknown_options": True})(run)
+app.command()(check)
+app.command()(fuzz)
+app.command()(repro)
+app.command()(bench)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hlfuzz {hlfuzz.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def hlfuzz_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Test untrusted Wasm guests in micro-VMs: run, check and fuzz them."""
+
+
+def main() -> None:
+    """Entry point of the `hlfuzz` script."""
+    app()

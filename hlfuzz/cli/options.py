@@ -1,0 +1,137 @@
+"""Options that several commands share, and the target that they describe."""
+
+from __future__ import annotations
+
+import math
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from hlfuzz.errors import UsageError
+from hlfuzz.fuzz import read_seeds
+from hlfuzz.guest import Guest
+from hlfuzz.invariants import (
+    Config,
+    Interface,
+    Target,
+    describe_interface,
+    find_config,
+    load_config,
+    parse_host_option,
+    refuse_missing,
+)
+
+DEFAULT_STORE: Final = Path(".hlfuzz")
+_UNITS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Engine(StrEnum):
+    """Where the guest runs."""
+
+    AUTO = "auto"
+    KVM = "kvm"
+    INPROCESS = "inprocess"
+
+
+class ResetLevel(StrEnum):
+    """What a reset restores."""
+
+    STRICT = "strict"
+    MEMORY = "memory"
+
+
+Module = Annotated[Path, typer.Argument(help="A Wasm module (.wasm).", show_default=False)]
+EngineOption = Annotated[
+    Engine, typer.Option("--engine", help="kvm, inprocess, or auto: kvm where it is usable.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document (docs/json.md) instead of text.")
+]
+HostOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host",
+        metavar="MODULE.NAME=MODE",
+        help="Stand in for a host function: it records the call and returns zeros. MODE is record, or bytes when its "
+        "first two parameters are pointer and length of a buffer. May be repeated.",
+    ),
+]
+StubOption = Annotated[
+    bool, typer.Option("--stub-imports", help="Stand in for every import that nothing else provides.")
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="Configuration of the interface; hlfuzz.toml beside the module when left out."
+    ),
+]
+CorpusOption = Annotated[
+    list[Path] | None, typer.Option("--corpus", help="Folder of seed inputs, one file each. May be repeated.")
+]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option("--store", help="Folder for corpus and findings; .hlfuzz/<module> when left out."),
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Number that random choices start from.")]
+MethodOption = Annotated[
+    list[str] | None, typer.Option("--method", help="Call only this exported function. May be repeated.")
+]
+DeadlineOption = Annotated[float, typer.Option("--deadline", help="CPU time of one call, in seconds.")]
+
+
+def seconds(text: str) -> float:
+    """A duration such as 30s, 2m, 500ms or 1h; a plain number is seconds. Raises: UsageError for anything else."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)", text.strip())
+    value = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if not 0 < value < math.inf:
+        raise UsageError(f"--time {text!r} is no duration above zero: write 30s, 2m or 1h")
+    return value
+
+
+def interface_of(
+    guest: Guest,
+    module: Path,
+    config: Path | None,
+    host: list[str] | None,
+    stub_imports: bool,
+    methods: list[str] | None = None,
+) -> Interface:
+    """The interface by the module's signature, its configuration and the command line."""
+    found = config or find_config(module)
+    read = load_config(found) if found is not None else Config()
+    modes = dict(parse_host_option(text) for text in host or [])
+    return describe_interface(
+        guest.info, read, only=tuple(methods or ()), host=modes, stub_imports=stub_imports
+    )
+
+
+def open_target(
+    module: Path,
+    *,
+    engine: Engine,
+    config: Path | None,
+    host: list[str] | None,
+    stub_imports: bool,
+    deadline: float,
+    corpus: list[Path] | None = None,
+    methods: list[str] | None = None,
+) -> Target:
+    """Loads the module and everything that is needed to call it.
+
+    Raises: ModuleError, UsageError; also when an import has no provider.
+    """
+    if not 0 < deadline <= 3600:
+        raise UsageError(f"--deadline {deadline} is out of range: give seconds, above 0 and up to 3600")
+    guest = Guest.from_wasm(module)
+    interface = interface_of(guest, module, config, host, stub_imports, methods)
+    refuse_missing(guest.info, interface)
+    seeds = [seed for folder in corpus or [] for seed in read_seeds(folder)]
+    return Target(guest, interface, engine=engine.value, deadline=deadline, seeds=seeds)
+
+
+def store_folder(store: Path | None, module: Path) -> Path:
+    """Where a campaign on this module is kept."""
+    return store or DEFAULT_STORE / module.stem

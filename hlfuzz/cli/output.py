@@ -1,0 +1,59 @@
+"""How a command speaks: people read standard output, programs the one JSON document; errors are one message."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import typer
+from rich.console import Console
+
+from hlfuzz.errors import EnvironmentProblem, HlfuzzError
+from hlfuzz.report import documents, terminal
+
+CLEAN: Final = 0
+FINDINGS: Final = 1
+USAGE: Final = 2
+ENVIRONMENT: Final = 3
+INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells have it; only for commands that have nothing to keep."""
+
+
+def console() -> Console:
+    """Standard output for people."""
+    return Console(highlight=False)
+
+
+def error_console() -> Console:
+    """Standard error: progress beside a JSON document, and errors."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """The document on standard output."""
+    typer.echo(json.dumps(document, indent=1))
+
+
+@contextmanager
+def errors_reported(as_json: bool) -> Iterator[None]:
+    """Turns errors of the tool into one message and an exit code; with `as_json` also into a document."""
+    try:
+        yield
+    except HlfuzzError as error:
+        code = ENVIRONMENT if isinstance(error, EnvironmentProblem) else USAGE
+        if as_json:
+            print_json(documents.error(str(error), type(error).__name__, code))
+        else:
+            error_console().print(f"[bold red]error[/]: {terminal.printable(str(error))}", soft_wrap=True)
+        raise typer.Exit(code) from None
+    except KeyboardInterrupt:
+        error_console().print("interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        # The reader has gone: what is still in the buffer must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(CLEAN) from None

@@ -1,0 +1,95 @@
+"""`hlfuzz run`: one call with typed arguments."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hlfuzz.cli.options import (
+    ConfigOption,
+    DeadlineOption,
+    Engine,
+    EngineOption,
+    HostOption,
+    JsonOption,
+    Module,
+    ResetLevel,
+    StubOption,
+    open_target,
+)
+from hlfuzz.cli.output import CLEAN, FINDINGS, console, errors_reported, print_json
+from hlfuzz.cli.values import parse_value
+from hlfuzz.errors import UsageError
+from hlfuzz.guest import Guest
+from hlfuzz.model import Call, CallRecord, ExternKind, FuncType, Ok, Value
+from hlfuzz.report import documents, terminal
+
+
+def run(
+    module: Module,
+    function: Annotated[str, typer.Argument(help="The exported function.", show_default=False)],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ARGS…", help="Its arguments: -5, 0xff, 1.5, nan:0x400001, 0x0102… (v128)."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--bytes",
+            help="File (- for standard input) given as the first two parameters, pointer and length.",
+        ),
+    ] = None,
+    engine: EngineOption = Engine.AUTO,
+    reset: Annotated[
+        ResetLevel, typer.Option("--reset", help="What the reset after the call restores.")
+    ] = ResetLevel.STRICT,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Print each call and host call with times and pages written.")
+    ] = False,
+    host: HostOption = None,
+    stub_imports: StubOption = False,
+    config: ConfigOption = None,
+    deadline: DeadlineOption = 1.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Call one exported function and print what it returns. Exit code 1 when the guest traps or times out."""
+    with errors_reported(as_json):
+        target = open_target(
+            module, engine=engine, config=config, host=host, stub_imports=stub_imports, deadline=deadline
+        )
+        call = Call(function, _arguments(target.guest, function, arguments or [], data))
+        records: list[CallRecord] = []
+        with target.open(reset=reset.value, trace=records.append) as session:
+            observation = session.single(call)
+            used = session.box.engine
+        if as_json:
+            print_json(documents.run(target.guest, used, records[0], observation))
+        else:
+            if trace:
+                terminal.trace(console(), records[0])
+            else:
+                terminal.run(console(), observation)
+        raise typer.Exit(CLEAN if isinstance(observation.outcome, Ok) else FINDINGS)
+
+
+def _arguments(guest: Guest, function: str, texts: list[str], data: Path | None) -> tuple[Value, ...]:
+    type_ = guest.export(function, ExternKind.FUNC).type
+    assert isinstance(type_, FuncType)
+    params = type_.params[2:] if data is not None else type_.params
+    if len(texts) != len(params):
+        after = " after the bytes" if data is not None else ""
+        raise UsageError(
+            f"{function} takes {len(params)} arguments{after}, {len(texts)} given: its type is {type_}"
+        )
+    values = tuple(parse_value(t, p, i) for i, (t, p) in enumerate(zip(texts, params, strict=True), 1))
+    return values if data is None else (_read(data), *values)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read the bytes ({path}): {error.strerror or error}") from error

@@ -1,0 +1,25 @@
+"""Campaigns: generate, run, judge, triage, keep, replay."""
+
+from __future__ import annotations
+
+from hlfuzz.fuzz.campaign import Campaign, Listener, Progress, Summary
+from hlfuzz.fuzz.check import check
+from hlfuzz.fuzz.finding import Replay, SavedFinding, load, save
+from hlfuzz.fuzz.replay import Replayed, replay
+from hlfuzz.fuzz.store import Store, read_seeds
+
+__all__ = [
+    "Campaign",
+    "Listener",
+    "Progress",
+    "Replay",
+    "Replayed",
+    "SavedFinding",
+    "Store",
+    "Summary",
+    "check",
+    "load",
+    "read_seeds",
+    "replay",
+    "save",
+]

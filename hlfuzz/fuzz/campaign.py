@@ -1,0 +1,180 @@
+"""A campaign: fuzzes one target for a time, with its corpus and findings kept in a store."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from hlfuzz.errors import UsageError
+from hlfuzz.fuzz.executor import Executor
+from hlfuzz.fuzz.finding import SavedFinding
+from hlfuzz.fuzz.mutate import MAX_INPUT_BYTES, Mutator
+from hlfuzz.fuzz.store import Store
+from hlfuzz.fuzz.strategies import batch
+from hlfuzz.fuzz.triage import Triage
+from hlfuzz.invariants import Case, Fault, Target
+from hlfuzz.invariants.generate import Generator
+
+HYPOTHESIS_BATCH: Final = 50
+"""Cases that Hypothesis draws at a time: about a tenth of a second."""
+
+HYPOTHESIS_SHARE: Final = 0.1
+"""Share of the time that Hypothesis gets for drawing; the mutator makes cases far faster."""
+
+PROGRESS_SECONDS: Final = 0.5
+PLATFORM_SECONDS: Final = 1.0
+"""How often the platform's invariants are checked on the case at hand."""
+
+MAX_POOL: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a campaign stands. `executions` are guest calls, `corpus` inputs; seconds of wall time."""
+
+    seconds: float
+    executions: int
+    cases: int
+    corpus: int
+    findings: int
+    unconfirmed: int
+
+    @property
+    def exec_per_s(self) -> float:
+        """Guest calls per second of wall time."""
+        return self.executions / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a campaign did. `interrupted`: it was stopped by SIGINT, and everything until then is kept."""
+
+    progress: Progress
+    findings: tuple[SavedFinding, ...]
+    seed: int
+    engine: str
+    interrupted: bool
+
+
+class Listener(Protocol):
+    """Is told what happens while it happens."""
+
+    def progress(self, progress: Progress) -> None:
+        """Called about twice a second."""
+
+    def found(self, finding: SavedFinding) -> None:
+        """Called for each new finding, after it was saved."""
+
+
+class Campaign:
+    """Fuzzes `target` and keeps inputs and findings in `store`; the same `seed` starts with the same cases.
+
+    Raises: UsageError when the interface has no method to call.
+    """
+
+    def __init__(self, target: Target, store: Store, listener: Listener, *, seed: int | None = None) -> None:
+        if not target.interface.methods:
+            raise UsageError(
+                "the module exports no function that can be fuzzed (only runtime functions or reference types)"
+            )
+        self.seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+        self._rng = random.Random(self.seed)
+        self._target = target
+        self._store = store
+        self._listener = listener
+        self._pool = [s[:MAX_INPUT_BYTES] for s in dict.fromkeys((*target.seeds, *store.inputs()))][:MAX_POOL]
+        self._triage = Triage(target, store, seed=self.seed)
+        self._executor = Executor(target)
+        self._generator = Generator(
+            target.interface, self._rng, vectors=Mutator(self._rng, self._pool).vector
+        )
+        self._cases = 0
+        self._started = 0.0
+        self._drawing = 0.0
+
+    def run(self, seconds: float) -> Summary:
+        """Fuzzes for that long. KeyboardInterrupt ends it early, with the normal summary."""
+        self._started = time.monotonic()
+        interrupted = False
+        try:
+            self._executor.warm_up()
+            self._loop(self._started + seconds)
+        except KeyboardInterrupt:
+            interrupted = True
+        engine = "kvm" if self._target.session().is_kvm else "inprocess"
+        findings = tuple(self._triage.findings.values())
+        return Summary(self._progress(), findings, self.seed, engine, interrupted)
+
+    def _loop(self, end: float) -> None:
+        self._first_pass(end)
+        next_progress = next_platform = 0.0
+        while (now := time.monotonic()) < end:
+            if self._drawing < HYPOTHESIS_SHARE * (now - self._started):
+                self._hypothesis(end)
+            # The clock is read once for a few cases: a case may take only microseconds.
+            for _ in range(16):
+                self._step()
+            if now >= next_progress:
+                self._listener.progress(self._progress())
+                next_progress = now + PROGRESS_SECONDS
+            if now >= next_platform:
+                for fault in self._executor.platform_faults(self._generator):
+                    self._handle(fault)
+                next_platform = now + PLATFORM_SECONDS
+
+    def _first_pass(self, end: float) -> None:
+        """Every seed once as it is, for each method that takes one: what is there must be known before it is mutated."""
+        for case in self._executor.seed_cases(tuple(self._pool)):
+            if time.monotonic() >= end:
+                return
+            self._run(case)
+
+    def _hypothesis(self, end: float) -> None:
+        start = time.monotonic()
+        drawn = batch(
+            self._target.interface, tuple(self._pool[:64]), self._rng.getrandbits(64), HYPOTHESIS_BATCH
+        )
+        self._drawing += time.monotonic() - start
+        for case in drawn:
+            if time.monotonic() >= end:
+                return
+            self._run(case)
+
+    def _step(self) -> None:
+        kind = self._rng.random()
+        generator = self._generator
+        case = (
+            generator.single()
+            if kind < 0.7
+            else generator.sequence(judged=kind < 0.8)
+            if kind < 0.9
+            else generator.tenants()
+        )
+        self._run(case or generator.single())
+
+    def _run(self, case: Case) -> None:
+        self._cases += 1
+        judged = self._executor.judge(case)
+        for data in judged.novel:
+            if len(self._pool) < MAX_POOL:
+                self._pool.append(data)
+                self._store.add_input(data)
+        if judged.fault is not None:
+            self._handle(judged.fault)
+
+    def _handle(self, fault: Fault) -> None:
+        saved = self._triage.handle(fault)
+        if saved is not None:
+            self._listener.found(saved)
+
+    def _progress(self) -> Progress:
+        return Progress(
+            seconds=time.monotonic() - self._started,
+            executions=self._target.calls,
+            cases=self._cases,
+            corpus=len(self._pool),
+            findings=len(self._triage.findings),
+            unconfirmed=self._triage.unconfirmed,
+        )

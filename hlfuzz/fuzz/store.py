@@ -1,0 +1,115 @@
+"""The folder that keeps a campaign: corpus, findings and the module they belong to. Every file appears complete or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, cast
+
+from hlfuzz.errors import EnvironmentProblem, UsageError
+
+MAX_FINDING_BYTES: Final = 16 << 20
+MAX_SEED_BYTES: Final = 1 << 20
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Writes a file so that a crash leaves the old content or the new one: temporary file, fsync, rename.
+
+    Raises: EnvironmentProblem when the disk or the permissions do not allow it.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+        temporary = None
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"cannot write ({path}): {error.strerror or error}; choose another folder with --store",
+            reason="io",
+        ) from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def read_seeds(folder: Path) -> list[bytes]:
+    """The regular files of a corpus folder, sorted by name; hidden files and those over 1 MiB are left out.
+
+    Raises: UsageError when it is no readable folder.
+    """
+    try:
+        paths = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+        return [p.read_bytes() for p in paths if p.stat().st_size <= MAX_SEED_BYTES]
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the corpus ({folder}): {error.strerror or error}; give a folder of input files"
+        ) from error
+
+
+class Store:
+    """One campaign folder: `corpus/<sha256>`, `findings/<signature>.json`, `guest-<sha256>.wasm`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add_guest(self, wasm: bytes) -> Path:
+        """Keeps the module, so that findings can be replayed without the original file. Returns its path."""
+        path = self.folder / f"guest-{hashlib.sha256(wasm).hexdigest()[:16]}.wasm"
+        if not path.exists():
+            write_file(path, wasm)
+        return path
+
+    def add_input(self, data: bytes) -> None:
+        """Keeps one byte vector in the corpus, named by its SHA-256."""
+        path = self.folder / "corpus" / hashlib.sha256(data).hexdigest()
+        if not path.exists():
+            write_file(path, data)
+
+    def inputs(self) -> list[bytes]:
+        """The byte vectors of earlier runs."""
+        folder = self.folder / "corpus"
+        return read_seeds(folder) if folder.is_dir() else []
+
+    def finding_path(self, signature: str) -> Path:
+        """Where the finding of that signature is kept."""
+        return self.folder / "findings" / f"{signature}.json"
+
+    def save_finding(self, signature: str, document: object) -> Path:
+        """Writes the finding and returns its path."""
+        path = self.finding_path(signature)
+        write_file(path, (json.dumps(document, indent=1) + "\n").encode())
+        return path
+
+    def findings(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Signature and document of each finding that is kept; unreadable files are skipped."""
+        for path in sorted((self.folder / "findings").glob("*.json")):
+            try:
+                yield path.stem, read_json(path)
+            except UsageError:
+                continue
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file. Raises: UsageError when it cannot be read, is too large, or is no JSON object."""
+    try:
+        if path.stat().st_size > MAX_FINDING_BYTES:
+            raise UsageError(
+                f"finding is larger than {MAX_FINDING_BYTES} bytes ({path}): is this the right file?"
+            )
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"cannot read the finding ({path}): {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"finding is not valid JSON ({path}): {error}") from error
+    if not isinstance(document, dict):
+        raise UsageError(f"finding is no JSON object ({path}): use a file from a store's findings folder")
+    return cast(dict[str, Any], document)

@@ -1,0 +1,93 @@
+"""Decides what becomes of a fault: known, not repeatable, or confirmed under strict reset, made small and saved."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import Final
+
+from hlfuzz.fuzz.crash import Crash
+from hlfuzz.fuzz.finding import SavedFinding, save
+from hlfuzz.fuzz.store import Store
+from hlfuzz.invariants import INVARIANTS, Fault, Invariant, Kind, Subject, Target, case_from_json
+from hlfuzz.invariants.shrink import shrink
+
+SHRINK_SECONDS: Final = 1.5
+MAX_LOOKS: Final = 6
+"""How often faults that look alike before shrinking are confirmed and shrunk; later ones only count."""
+
+CRASH: Final = Crash()
+
+
+def judge_of(invariant: str) -> Invariant:
+    """Who probes a fault: the checker of that invariant, or the crash judge for traps, timeouts and ABI violations."""
+    return INVARIANTS.get(invariant, CRASH)
+
+
+class Triage:
+    """Keeps the findings of one campaign by signature. `unconfirmed` counts faults that did not show again."""
+
+    def __init__(self, target: Target, store: Store, *, seed: int | None = None) -> None:
+        self.findings: dict[str, SavedFinding] = {}
+        self.unconfirmed = 0
+        self._target = target
+        self._store = store
+        self._seed = seed
+        self._looks: Counter[tuple[str, ...]] = Counter()
+
+    def handle(self, fault: Fault, *, shrink_seconds: float = SHRINK_SECONDS) -> SavedFinding | None:
+        """Saves a fault that is new, or smaller than the one kept under its signature. Returns it when it is new."""
+        look = (fault.kind, fault.invariant, fault.function, fault.detail if fault.kind is Kind.TRAP else "")
+        if self._looks[look] >= (1 if fault.kind is not Kind.VIOLATION else MAX_LOOKS):
+            return None
+        self._looks[look] += 1
+        confirmed = self._confirm(fault)
+        if confirmed is None:
+            self.unconfirmed += 1
+            self._looks[look] -= 1 if self.unconfirmed < MAX_LOOKS else 0
+            return None
+        judge = judge_of(confirmed.invariant)
+        small = shrink(confirmed, lambda case: judge.probe(self._target, case, strict=True), shrink_seconds)
+        return self._keep(small)
+
+    def _confirm(self, fault: Fault) -> Fault | None:
+        judge = judge_of(fault.invariant)
+        again = judge.probe(self._target, fault.case, strict=True)
+        if again is not None:
+            return again
+        # What shows every time with memory reset and never with strict reset is left over in what only strict resets.
+        for _ in range(3):
+            if fault.kind is Kind.TIMEOUT or judge.probe(self._target, fault.case) is None:
+                return None
+        if judge.probe(self._target, fault.case, strict=True) is not None:
+            return None
+        return dataclasses.replace(
+            fault,
+            kind=Kind.VIOLATION,
+            invariant=INVARIANTS["state-reset"].id,
+            subject=Subject.PLATFORM,
+            detail="only under memory reset",
+            title=f"shows under memory reset and not under strict reset: {fault.title}",
+        )
+
+    def _keep(self, fault: Fault) -> SavedFinding | None:
+        known = self.findings.get(fault.signature)
+        if known is not None:
+            if fault.case.size < known.fault.case.size:
+                self.findings[fault.signature] = save(self._store, self._target, fault, seed=self._seed)
+            return None
+        earlier = self._smaller_on_disk(fault)
+        if earlier is None:
+            saved = save(self._store, self._target, fault, seed=self._seed)
+        else:
+            saved = SavedFinding(self._store.finding_path(fault.signature), earlier)
+        self.findings[fault.signature] = saved
+        return saved
+
+    def _smaller_on_disk(self, fault: Fault) -> Fault | None:
+        """An earlier run's fault of the same signature and module with a case that is at most as large."""
+        document = next((d for s, d in self._store.findings() if s == fault.signature), None)
+        if document is None or document.get("guest", {}).get("sha256") != self._target.guest.digest:
+            return None
+        case = case_from_json(document.get("case"))
+        return dataclasses.replace(fault, case=case) if case.size <= fault.case.size else None

@@ -1,0 +1,154 @@
+"""What every checker is: `Invariant`, the fault it reports, its verdict and the row of a check."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from random import Random
+from typing import ClassVar, Final
+
+from hlfuzz.invariants.case import Case
+from hlfuzz.invariants.generate import Generator
+from hlfuzz.invariants.shrink import shrink
+from hlfuzz.invariants.target import Target
+
+SHRINK_SECONDS: Final = 2.0
+
+
+class Subject(StrEnum):
+    """Who is accused when an invariant is violated."""
+
+    PLATFORM = "platform"
+    GUEST = "guest"
+
+
+class Status(StrEnum):
+    """What a checker concludes."""
+
+    HELD = "held"
+    VIOLATED = "violated"
+    NOT_APPLICABLE = "not-applicable"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Kind(StrEnum):
+    """What a finding is."""
+
+    TRAP = "trap"
+    TIMEOUT = "timeout"
+    VIOLATION = "violation"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One case in which something is wrong.
+
+    `invariant` is "" for a trap or timeout, which violate none. `function` is the call that went wrong. `detail` is short
+    and stable between runs: it distinguishes faults of one function. `evidence` is lines for people.
+    """
+
+    kind: Kind
+    invariant: str
+    subject: Subject
+    function: str
+    detail: str
+    title: str
+    evidence: tuple[str, ...]
+    case: Case
+
+    @property
+    def signature(self) -> str:
+        """Identifies the defect, and is usable as a file name: what, where, and a hash of both and of the detail."""
+        what = self.invariant or self.kind
+        digest = hashlib.sha256(
+            "\0".join((self.kind, self.invariant, self.function, self.detail)).encode()
+        ).hexdigest()
+        where = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "-" for c in self.function)[:40]
+        return f"{what}-{where or 'module'}-{digest[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long one checker may run: seconds and cases, whichever is reached first."""
+
+    seconds: float
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one checker concluded: `runs` cases, `detail` why where that is not plain, the smallest `fault` if violated."""
+
+    status: Status
+    runs: int
+    detail: str = ""
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a check report. `finding` is the reproducer's file, when the invariant was violated and it was saved."""
+
+    invariant: str
+    subject: Subject
+    verdict: Verdict
+    seconds: float
+    finding: Path | None = None
+
+
+class Invariant(ABC):
+    """A property of a platform or a guest with a checker.
+
+    A subclass gives `id`, `subject`, `doc` and `probe`; `cases` and `unfit` where the defaults do not fit. A probe must
+    judge one case from a fresh state, so that the same method serves checking, shrinking and reproducing.
+    """
+
+    id: ClassVar[str]
+    subject: ClassVar[Subject]
+    doc: ClassVar[str]
+
+    @abstractmethod
+    def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
+        """Judges one case; `strict` uses the strict reset level. Returns the fault, or None when the property held."""
+
+    def cases(self, target: Target, generator: Generator) -> Iterator[Case]:
+        """Cases worth judging, without end; an empty iterator means that there are none."""
+        while (case := generator.sequence()) is not None:
+            yield case
+
+    def unfit(self, target: Target) -> str:
+        """Why the property cannot be checked on this target; "" when it can."""
+        return ""
+
+    def check(self, target: Target, rng: Random, budget: Budget) -> Verdict:
+        """Judges generated cases until the budget is used or a fault is found, which is then made small."""
+        if reason := self.unfit(target):
+            return Verdict(Status.NOT_APPLICABLE, 0, reason)
+        deadline = time.monotonic() + budget.seconds
+        runs = 0
+        for case in self.cases(target, Generator(target.interface, rng, target.seeds)):
+            if runs >= budget.runs or time.monotonic() >= deadline:
+                break
+            runs += 1
+            if (fault := self.probe(target, case)) is not None:
+                return self.confirm(target, fault, runs)
+        return (
+            Verdict(Status.HELD, runs)
+            if runs
+            else Verdict(Status.NOT_APPLICABLE, 0, "no method that it could call")
+        )
+
+    def confirm(self, target: Target, fault: Fault, runs: int) -> Verdict:
+        """The verdict on a fault: violated with the smallest case if it shows again under strict reset."""
+        again = self.probe(target, fault.case, strict=True)
+        if again is None:
+            return Verdict(
+                Status.INCONCLUSIVE, runs, f"seen once and not again under strict reset: {fault.title}", fault
+            )
+        small = shrink(again, lambda case: self.probe(target, case, strict=True), SHRINK_SECONDS)
+        return Verdict(Status.VIOLATED, runs, small.title, small)

@@ -1,0 +1,158 @@
+"""A test case as data: the calls of one call context, where a tenant's secret sits in them, and their JSON form."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, cast
+
+from hlfuzz.errors import UsageError
+from hlfuzz.model import Call, Float32, Float64, Value
+
+Json: TypeAlias = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Where one tenant's secret lies: `length` bytes at `offset` of the byte vector of call number `call`.
+
+    The window is filled with `first` in one run and with `second` in the other, repeated as often as needed.
+    """
+
+    call: int
+    offset: int
+    length: int
+    first: bytes
+    second: bytes
+
+    def fill(self, data: bytes, secret: bytes) -> bytes:
+        """`data` with the window overwritten; bytes outside the window and the length stay as they are."""
+        end = min(self.offset + self.length, len(data))
+        window = (secret * (self.length // len(secret) + 1))[: max(end - self.offset, 0)]
+        return data[: self.offset] + window + data[self.offset + len(window) :]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Calls in order. `context` says whether they share one call context or are each reset right after."""
+
+    calls: tuple[Call, ...]
+    context: bool = True
+    secret: Secret | None = None
+
+    def variants(self) -> tuple[tuple[Call, ...], tuple[Call, ...]]:
+        """The calls with the first and with the second secret. Requires `secret`."""
+        slot = self.secret
+        if slot is None:
+            raise UsageError("this case has no secret: only a tenant-independence case can be run as a pair")
+        return self._filled(slot, slot.first), self._filled(slot, slot.second)
+
+    def _filled(self, slot: Secret, secret: bytes) -> tuple[Call, ...]:
+        call = self.calls[slot.call]
+        at = vector_index(call)
+        data = slot.fill(cast(bytes, call.args[at]), secret)
+        filled = replace(call, args=(*call.args[:at], data, *call.args[at + 1 :]))
+        return (*self.calls[: slot.call], filled, *self.calls[slot.call + 1 :])
+
+    @property
+    def size(self) -> int:
+        """How big a case is for a person: calls first, then bytes of their vectors."""
+        return len(self.calls) * 65536 + sum(
+            len(a) if isinstance(a, bytes) else 1 for c in self.calls for a in c.args
+        )
+
+
+def vector_index(call: Call) -> int:
+    """Position of the first byte-string argument of `call`, or -1."""
+    return next((i for i, arg in enumerate(call.args) if isinstance(arg, bytes)), -1)
+
+
+def value_to_json(value: Value) -> Json:
+    """One argument or result: integers as they are, floats as text, bits of a NaN and byte strings as hex."""
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    if isinstance(value, Float32):
+        return {"f32": f"{value.bits:08x}"}
+    if isinstance(value, Float64):
+        return {"f64": f"{value.bits:016x}"}
+    if isinstance(value, float):
+        return {"float": repr(value)}
+    return int(value)
+
+
+def value_from_json(document: Any) -> Value:
+    """Inverse of `value_to_json`. Raises: UsageError for anything else."""
+    if isinstance(document, int) and not isinstance(document, bool):
+        return document
+    if isinstance(document, dict) and len(cast(dict[str, Any], document)) == 1:
+        ((tag, text),) = cast(dict[str, Any], document).items()
+        if isinstance(text, str):
+            try:
+                if tag == "bytes":
+                    return bytes.fromhex(text)
+                if tag == "f32":
+                    return cast(float, Float32(int(text, 16)))
+                if tag == "f64":
+                    return cast(float, Float64(int(text, 16)))
+                if tag == "float":
+                    return float(text)
+            except (ValueError, OverflowError, binascii.Error) as error:
+                raise UsageError(f"value {text[:60]!r} is not a valid {tag}: {error}") from error
+    raise UsageError(
+        f"{str(document)[:60]!r} is no value: expected an integer or an object like {{'bytes': '00ff'}}"
+    )
+
+
+def case_to_json(case: Case) -> Json:
+    """The case as it is stored in a finding."""
+    document: dict[str, Json] = {
+        "context": case.context,
+        "calls": [{"function": c.function, "args": [value_to_json(a) for a in c.args]} for c in case.calls],
+    }
+    if (slot := case.secret) is not None:
+        document["secret"] = {
+            "call": slot.call,
+            "offset": slot.offset,
+            "length": slot.length,
+            "first": slot.first.hex(),
+            "second": slot.second.hex(),
+        }
+    return document
+
+
+def case_from_json(document: Any) -> Case:
+    """Inverse of `case_to_json`. Raises: UsageError naming the first part that is missing or of the wrong type."""
+    try:
+        calls = tuple(
+            Call(_text(item["function"]), tuple(value_from_json(a) for a in item["args"]))
+            for item in document["calls"]
+        )
+        secret = None
+        if (slot := document.get("secret")) is not None:
+            secret = Secret(
+                int(slot["call"]),
+                int(slot["offset"]),
+                int(slot["length"]),
+                bytes.fromhex(slot["first"]),
+                bytes.fromhex(slot["second"]),
+            )
+            _check_slot(calls, secret)
+        return Case(calls, bool(document["context"]), secret)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(
+            f"case of a finding is malformed ({type(error).__name__}: {error}): use a file that hlfuzz wrote"
+        ) from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a function name is text, not {type(value).__name__}")
+    return value
+
+
+def _check_slot(calls: tuple[Call, ...], slot: Secret) -> None:
+    if not 0 <= slot.call < len(calls) or vector_index(calls[slot.call]) < 0:
+        raise ValueError("the secret lies in no byte vector")
+    if slot.offset < 0 or slot.length < 0 or not slot.first or not slot.second:
+        raise ValueError("the secret's window is empty or negative")

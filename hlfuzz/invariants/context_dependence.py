@@ -1,0 +1,70 @@
+"""context-dependence (guest): a call gives the same result inside a call context and on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from hlfuzz.invariants.base import Fault, Invariant, Kind, Subject
+from hlfuzz.invariants.case import Case
+from hlfuzz.invariants.generate import Generator
+from hlfuzz.invariants.observe import Observation, difference, observation_text
+from hlfuzz.invariants.target import Session, Target
+from hlfuzz.model import Timeout
+
+
+class ContextDependence(Invariant):
+    """Finds the guest that quietly relies on state which is wiped when its calls are not made in one context.
+
+    Methods that the configuration marks stateful may depend on earlier calls, and are called but not judged. So are
+    methods whose i32 parameters may be pointers: random numbers in their place break any guest.
+    """
+
+    id: ClassVar[str] = "context-dependence"
+    subject: ClassVar[Subject] = Subject.GUEST
+    doc: ClassVar[str] = "a call sequence gives the same results with and without a call context"
+
+    def cases(self, target: Target, generator: Generator) -> Iterator[Case]:
+        while (case := generator.sequence(judged=True)) is not None:
+            yield case
+
+    def unfit(self, target: Target) -> str:
+        methods = target.interface.methods
+        if not any(m.judged and not m.stateful for m in methods):
+            return (
+                "no method that it may judge: all are stateful or may take pointers; say more in hlfuzz.toml"
+            )
+        return ""
+
+    def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
+        session = target.session("strict" if strict else "memory")
+        return self.compare(target, session, case, session.sequence(case.calls))
+
+    def compare(
+        self, target: Target, session: Session, case: Case, together: tuple[Observation, ...]
+    ) -> Fault | None:
+        """As `probe`, where `together` is what the case's calls gave in one context of `session`."""
+        for at, inside in enumerate(together):
+            call = case.calls[at]
+            method = target.interface.method(call.function)
+            if at == 0 or method is None or method.stateful or not method.judged:
+                continue
+            alone = session.single(call)
+            if isinstance(inside.outcome, Timeout) or isinstance(alone.outcome, Timeout):
+                continue
+            if what := difference(inside, alone, memory_bytes=target.memory_bytes):
+                earlier = [c.function for c in case.calls[:at]]
+                return Fault(
+                    kind=Kind.VIOLATION,
+                    invariant=self.id,
+                    subject=self.subject,
+                    function=call.function,
+                    detail="after " + ",".join(sorted(set(earlier))),
+                    title=f"{call.function} depends on an earlier {' and '.join(dict.fromkeys(earlier))} in the same context ({what})",
+                    evidence=(
+                        f"in one context, after {', '.join(earlier)}: {observation_text(inside)}",
+                        f"on its own: {observation_text(alone)}",
+                    ),
+                    case=Case(case.calls[: at + 1]),
+                )
+        return None

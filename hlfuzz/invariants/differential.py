@@ -1,0 +1,85 @@
+"""differential (platform): the guest in the micro-VM does what it does in-process."""
+
+from __future__ import annotations
+
+from math import isnan
+from typing import ClassVar
+
+from hlfuzz.errors import EnvironmentProblem
+from hlfuzz.invariants.base import Fault, Invariant, Kind, Subject
+from hlfuzz.invariants.case import Case
+from hlfuzz.invariants.observe import Observation, difference, observation_text
+from hlfuzz.invariants.target import Target
+from hlfuzz.model import Ok, Timeout, Trap, Value
+
+
+class Differential(Invariant):
+    """Compares values, traps, host calls, memory and globals of the engines `kvm` and `inprocess`.
+
+    Not compared: the bits of a NaN (the Wasm specification leaves them open), what happens after a deadline, and the
+    depth at which the stack ends (frames of two compilers differ in size).
+    """
+
+    id: ClassVar[str] = "differential"
+    subject: ClassVar[Subject] = Subject.PLATFORM
+    doc: ClassVar[str] = "results, traps, host calls and memory are those of the in-process engine"
+
+    def unfit(self, target: Target) -> str:
+        try:
+            return "" if target.session().is_kvm else "needs the kvm engine beside the in-process one"
+        except EnvironmentProblem as problem:
+            return str(problem)
+
+    def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
+        ours = target.session("strict" if strict else "memory")
+        vm, vm_state = ours.sequence_with_memory(case.calls)
+        reference, reference_state = target.peer.session().sequence_with_memory(case.calls)
+        for at, (a, b) in enumerate(zip(vm, reference, strict=False)):
+            if _undecided(a) or _undecided(b):
+                return None
+            if what := difference(_without_nans(a), _without_nans(b)):
+                evidence = (f"kvm: {observation_text(a)}", f"inprocess: {observation_text(b)}")
+                return self._fault(case, at, what, evidence)
+            if _has_nan(a) or _has_nan(b):
+                return None  # its bits may be in memory from here on
+        if vm_state != reference_state:
+            evidence = (
+                f"kvm: SHA-256 {vm_state or 'none'}",
+                f"inprocess: SHA-256 {reference_state or 'none'}",
+            )
+            return self._fault(case, len(case.calls) - 1, "memory or globals", evidence)
+        return None
+
+    def _fault(self, case: Case, at: int, what: str, evidence: tuple[str, ...]) -> Fault:
+        function = case.calls[at].function
+        return Fault(
+            kind=Kind.VIOLATION,
+            invariant=self.id,
+            subject=self.subject,
+            function=function,
+            detail=what,
+            title=f"{function} differs between the engines kvm and inprocess ({what})",
+            evidence=evidence,
+            case=Case(case.calls[: at + 1]),
+        )
+
+
+def _undecided(observation: Observation) -> bool:
+    outcome = observation.outcome
+    return isinstance(outcome, Timeout) or (isinstance(outcome, Trap) and outcome.code == "stack-overflow")
+
+
+def _is_nan(value: Value) -> bool:
+    return isinstance(value, float) and isnan(value)
+
+
+def _has_nan(observation: Observation) -> bool:
+    values = observation.outcome.values if isinstance(observation.outcome, Ok) else ()
+    return any(map(_is_nan, values)) or any(_is_nan(v) for c in observation.host_calls for v in c.args)
+
+
+def _without_nans(observation: Observation) -> Observation:
+    if not _has_nan(observation) or not isinstance(observation.outcome, Ok):
+        return observation
+    values = tuple(b"nan".ljust(16) if _is_nan(v) else v for v in observation.outcome.values)
+    return Observation(Ok(values), observation.host_calls)

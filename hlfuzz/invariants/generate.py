@@ -1,0 +1,102 @@
+"""Generates cases for one interface: single calls, sequences of a context, and pairs of tenants with a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from hlfuzz.invariants import values
+from hlfuzz.invariants.case import Case, Secret
+from hlfuzz.invariants.interface import Interface, Method
+from hlfuzz.model import Call
+
+SECRET_BYTES: Final = 32
+MAX_SEQUENCE: Final = 6
+
+_SECRET_ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+"""Letters and digits only: a secret should survive in text formats, and 32 of them still cannot appear by chance."""
+
+
+class Generator:
+    """Makes cases from a random source; the same seed makes the same cases.
+
+    `vectors` makes one byte vector; the campaign puts its mutator here.
+    """
+
+    def __init__(
+        self,
+        interface: Interface,
+        rng: Random,
+        seeds: tuple[bytes, ...] = (),
+        vectors: Callable[[], bytes] | None = None,
+    ) -> None:
+        self._interface = interface
+        self._rng = rng
+        self._vector = vectors or (lambda: values.vector(rng, seeds))
+        self._methods = interface.methods
+        self._judged = tuple(m for m in interface.methods if m.judged)
+        self._vectors = interface.vectors
+        self._open = Call(interface.tenant_open) if interface.tenant_open else None
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """All methods that cases are made of."""
+        return self._methods
+
+    def call(self, method: Method) -> Call:
+        """One call with generated arguments."""
+        rng = self._rng
+        scalars = tuple(values.scalar(rng, t) for t in method.scalars)
+        return Call(method.name, (self._vector(), *scalars) if method.vector else scalars)
+
+    def single(self) -> Case:
+        """One call outside a context. Byte-vector methods come up four times as often as others."""
+        rng = self._rng
+        pool = self._vectors if self._vectors and rng.random() < 0.8 else self._methods
+        return Case((self.call(rng.choice(pool)),), context=False)
+
+    def sequence(self, *, judged: bool = False, longest: int = MAX_SEQUENCE) -> Case | None:
+        """Two or more calls of one context; None when there is no method. `judged`: only such methods."""
+        pool = self._judged if judged else self._methods
+        if not pool:
+            return None
+        rng = self._rng
+        count = rng.randrange(2, longest + 1)
+        return Case(tuple(self.call(rng.choice(pool)) for _ in range(count)))
+
+    def tenants(self) -> Case | None:
+        """One tenant's call with a secret, then calls of another; None when no method takes a byte vector."""
+        vectors = [m for m in self._vectors if m.judged]
+        if not vectors:
+            return None
+        rng = self._rng
+        calls: list[Call] = [self._open] if self._open else []
+        first = self.call(rng.choice(vectors))
+        data = first.args[0]
+        assert isinstance(data, bytes)
+        if len(data) < SECRET_BYTES:
+            first = Call(first.function, (data + bytes(SECRET_BYTES), *first.args[1:]))
+        size = max(len(data), SECRET_BYTES)
+        offset = rng.randrange(size - SECRET_BYTES + 1)
+        length = SECRET_BYTES if rng.random() < 0.5 else rng.randrange(SECRET_BYTES, size - offset + 1)
+        slot = Secret(len(calls), offset, length, self.secret(), self.secret())
+        calls.append(first)
+        if self._open:
+            calls.append(self._open)
+        # Where a new connection is announced even a stateful method must not tell of the one before.
+        others = [
+            m
+            for m in self._judged
+            if (self._open or not m.stateful) and m.name != self._interface.tenant_open
+        ]
+        receivers = [m for m in others if m.vector]
+        if not others:
+            return None
+        for _ in range(rng.randrange(1, 3)):
+            calls.append(self.call(rng.choice(receivers if receivers and rng.random() < 0.7 else others)))
+        return Case(tuple(calls), secret=slot)
+
+    def secret(self) -> bytes:
+        """32 random letters and digits."""
+        return bytes(self._rng.choices(_SECRET_ALPHABET, k=SECRET_BYTES))

@@ -1,0 +1,84 @@
+"""Recording stand-ins for host functions: they keep what the guest sent and return zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from hlfuzz.invariants.config import HostMode
+from hlfuzz.invariants.observe import HostCall
+from hlfuzz.model import ExternKind, FuncType, GlobalType, Import, ModuleInfo, ValType, Value
+from hlfuzz.sandbox import Caller, Global, HostFunction, Memory, Table
+
+MAX_RECORDED_BYTES: Final = 1 << 20
+"""A longer buffer is recorded by its first bytes and its length, so that a guest cannot make the recorder grow."""
+
+MAX_RECORDED_CALLS: Final = 10_000
+"""Host calls kept of one guest call; further ones are counted only."""
+
+_U32: Final = 0xFFFFFFFF
+_ZERO: Final[dict[ValType, Value]] = {
+    ValType.I32: 0,
+    ValType.I64: 0,
+    ValType.F32: 0.0,
+    ValType.F64: 0.0,
+    ValType.V128: bytes(16),
+}
+Provider = HostFunction | Memory | Global | Table
+
+
+class Recorder:
+    """The stand-ins of one sandbox and what they have seen since `take()` was last called."""
+
+    def __init__(self, info: ModuleInfo, modes: Mapping[str, HostMode]) -> None:
+        self.providers: dict[str, Provider] = {}
+        self._calls: list[HostCall] = []
+        for import_ in info.imports:
+            if import_.key in modes:
+                self.providers[import_.key] = self._provider(import_, modes[import_.key])
+
+    @staticmethod
+    def unused_function() -> HostFunction:
+        """A provider for a name that no module imports."""
+        return HostFunction(lambda: None)
+
+    def take(self) -> tuple[HostCall, ...]:
+        """The host calls since the last `take()`, in order."""
+        if not self._calls:
+            return ()
+        calls = tuple(self._calls)
+        self._calls.clear()
+        return calls
+
+    def _provider(self, import_: Import, mode: HostMode) -> Provider:
+        if import_.kind is ExternKind.MEMORY:
+            return Memory()
+        if import_.kind is ExternKind.TABLE:
+            return Table()
+        if isinstance(import_.type, GlobalType):
+            return Global(_ZERO.get(import_.type.value, 0))
+        assert isinstance(import_.type, FuncType)
+        return HostFunction(self._function(import_.key, import_.type, mode), caller=True)
+
+    def _function(self, name: str, type_: FuncType, mode: HostMode) -> Callable[..., object]:
+        zeros = tuple(_ZERO.get(t, 0) for t in type_.results)
+        result = None if not zeros else zeros[0] if len(zeros) == 1 else zeros
+        calls = self._calls
+        buffers = mode is not HostMode.RECORD and type_.params[:2] == (ValType.I32, ValType.I32)
+
+        def record(caller: Caller, *args: Value) -> object:
+            if len(calls) < MAX_RECORDED_CALLS:
+                calls.append(_with_buffer(caller, name, args, mode) if buffers else HostCall(name, args))
+            return result
+
+        return record
+
+
+def _with_buffer(caller: Caller, name: str, args: tuple[Value, ...], mode: HostMode) -> HostCall:
+    pointer, length = int(args[0]) & _U32, int(args[1]) & _U32  # type: ignore[arg-type]
+    size = caller.memory().size
+    if pointer + length > size:
+        problem = f"buffer of {length} bytes at {pointer} lies outside the memory of {size} bytes"
+        return HostCall(name, args, None, problem if mode is HostMode.BYTES else "")
+    data = caller.read(pointer, min(length, MAX_RECORDED_BYTES))
+    return HostCall(name, args, data if length <= MAX_RECORDED_BYTES else data + b" length %d" % length)

@@ -1,0 +1,184 @@
+"""What a guest's interface is: which exports hlfuzz calls, with which arguments, and which of them it may judge."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from hlfuzz.errors import UsageError
+from hlfuzz.guest import CONVENTIONS, Allocator, find_allocator
+from hlfuzz.invariants.config import Config, HostMode
+from hlfuzz.model import ExternKind, FuncType, ModuleInfo, ValType
+
+_RUNTIME_EXPORTS: Final = frozenset(
+    {
+        *CONVENTIONS,
+        "free",
+        "_free",
+        "realloc",
+        "calloc",
+        "deallocate",
+        "dealloc",
+        "_start",
+        "_initialize",
+        "main",
+    }
+)
+"""Exports that belong to a toolchain's runtime: calling them with random numbers says nothing about the guest."""
+
+_RUNTIME_PREFIXES: Final = (
+    "__",
+    "asyncify_",
+    "dynCall_",
+    "stackSave",
+    "stackRestore",
+    "stackAlloc",
+    "_emscripten_",
+    "emscripten_",
+)
+
+_Found: TypeAlias = Allocator | int | None
+
+_VECTOR: Final = ((ValType.I32, ValType.I32), (ValType.I64, ValType.I64))
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One exported function that hlfuzz calls.
+
+    `vector`: its first two parameters take a byte vector (pointer, length). `scalars`: the types of its other
+    parameters. `stateful`: by its interface it may answer from earlier calls. `judged`: the guest invariants may judge
+    it; False where an i32 may well be a pointer that random numbers cannot stand for.
+    """
+
+    name: str
+    type: FuncType
+    vector: bool
+    scalars: tuple[ValType, ...]
+    stateful: bool
+    judged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """The methods to call, the host functions that stand-ins are allowed for, and where a tenant's calls begin."""
+
+    methods: tuple[Method, ...]
+    host: Mapping[str, HostMode]
+    tenant_open: str | None
+    allocator: str | int | None
+
+    def method(self, name: str) -> Method | None:
+        """The method of that name, or None."""
+        return next((m for m in self.methods if m.name == name), None)
+
+    @property
+    def vectors(self) -> tuple[Method, ...]:
+        """The methods that take a byte vector."""
+        return tuple(m for m in self.methods if m.vector)
+
+
+def describe_interface(
+    info: ModuleInfo,
+    config: Config,
+    *,
+    only: tuple[str, ...] = (),
+    host: Mapping[str, HostMode] | None = None,
+    stub_imports: bool = False,
+) -> Interface:
+    """Derives the interface from the module's own exports and imports, and from what the configuration adds.
+
+    `only` limits the methods to these names; `host` and `stub_imports` allow stand-ins for host functions.
+    Raises: UsageError when configuration or arguments name an export or import that the module has not.
+    """
+    functions = {e.name: e.type for e in info.functions_exported if isinstance(e.type, FuncType)}
+    for name in (*only, *config.methods, *([config.tenant_open] if config.tenant_open else ())):
+        _require(name, functions, "exported function", config)
+    allowed = {**config.host, **(host or {})}
+    imports = {i.key for i in info.imports}
+    for name in allowed:
+        _require(name, imports, "import", config)
+    if stub_imports:
+        allowed = {key: allowed.get(key, HostMode.AUTO) for key in sorted(imports)}
+    allocator = _allocator(info, config)
+    methods = tuple(
+        _method(name, type_, config, allocator)
+        for name, type_ in functions.items()
+        if _wanted(name, type_, config, only, allocator)
+    )
+    return Interface(methods, allowed, config.tenant_open, config.allocator)
+
+
+def missing_providers(info: ModuleInfo, interface: Interface) -> tuple[str, ...]:
+    """The imports that nothing stands in for, as "module.name"."""
+    return tuple(i.key for i in info.imports if i.key not in interface.host)
+
+
+def refuse_missing(info: ModuleInfo, interface: Interface) -> None:
+    """Raises: UsageError that names the missing providers and how to allow recording stand-ins."""
+    if missing := missing_providers(info, interface):
+        functions = [i.key for i in info.imports if i.key in missing and i.kind is ExternKind.FUNC]
+        example = f"--host {functions[0]}=record" if functions else "--stub-imports"
+        raise UsageError(
+            f"the module needs {len(missing)} import{'s' * (len(missing) > 1)} that nobody provides ({', '.join(missing[:8])}"
+            f"{', …' if len(missing) > 8 else ''}): allow stand-ins that record the call and return zeros, one by one with "
+            f"{example}, all with --stub-imports, or in hlfuzz.toml under [host]"
+        )
+
+
+def _allocator(info: ModuleInfo, config: Config) -> _Found:
+    if isinstance(config.allocator, int):
+        return config.allocator
+    found = find_allocator(info, config.allocator)
+    if found is None and config.allocator is not None:
+        raise UsageError(
+            f"{config.allocator!r} is no exported allocator ({config.path}: allocator): name a function that takes a length "
+            "and returns an address, or give a fixed address"
+        )
+    return found
+
+
+def _require(name: str, known: Mapping[str, object] | set[str], what: str, config: Config) -> None:
+    if name in known:
+        return
+    close = difflib.get_close_matches(name, list(known), n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(sorted(known)[:8]) or 'none'}"
+    where = f" (or {config.path})" if config.path else ""
+    raise UsageError(f"the module has no {what} {name!r} (command line{where}): {hint}")
+
+
+def _wanted(name: str, type_: FuncType, config: Config, only: tuple[str, ...], allocator: _Found) -> bool:
+    if any(t.is_reference for t in (*type_.params, *type_.results)):
+        return False
+    if only:
+        return name in only or name == config.tenant_open
+    configured = config.methods.get(name)
+    if configured is not None:
+        return not configured.skip
+    if isinstance(allocator, Allocator) and name == allocator.export.name:
+        return False
+    return name not in _RUNTIME_EXPORTS and not name.startswith(_RUNTIME_PREFIXES)
+
+
+def _method(name: str, type_: FuncType, config: Config, allocator: _Found) -> Method:
+    configured = config.methods.get(name)
+    fits = type_.params[:2] in _VECTOR
+    vector = fits and allocator is not None and len(type_.params) == 2
+    if configured is not None and configured.bytes is not None:
+        if configured.bytes and not fits:
+            raise UsageError(
+                f"method {name!r} takes {type_}, which does not begin with pointer and length ({config.path}): remove bytes = true"
+            )
+        vector = configured.bytes
+    scalars = type_.params[2:] if vector else type_.params
+    may_be_pointer = allocator is not None and ValType.I32 in scalars
+    return Method(
+        name=name,
+        type=type_,
+        vector=vector,
+        scalars=scalars,
+        stateful=configured is not None and configured.stateful,
+        judged=configured is not None or not may_be_pointer,
+    )

@@ -1,0 +1,59 @@
+"""memory-isolation (platform): a guest changes nothing but its own memory: page tables, code, other sandboxes."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from hlfuzz.invariants.base import Fault, Invariant, Kind, Subject
+from hlfuzz.invariants.case import Case
+from hlfuzz.invariants.target import Target
+
+_REGIONS: Final = ("tables", "text")
+_BYSTANDER: Final = "bystander"
+
+
+class MemoryIsolation(Invariant):
+    """Hashes what the guest must not write before and after each case, and watches a second sandbox stay untouched.
+
+    Only the kvm engine can tell: in-process the guest's memory lies in the host's own address space.
+    """
+
+    id: ClassVar[str] = "memory-isolation"
+    subject: ClassVar[Subject] = Subject.PLATFORM
+    doc: ClassVar[str] = "page tables, code and other sandboxes stay bit-identical whatever a guest does"
+
+    def unfit(self, target: Target) -> str:
+        if not target.session().is_kvm:
+            return (
+                "needs the kvm engine: there is no memory outside the guest that could be hashed in-process"
+            )
+        return ""
+
+    def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
+        session = target.session("strict" if strict else "memory")
+        bystander = target.session(role=_BYSTANDER)
+        before = {region: session.box.region_hash(region) for region in _REGIONS}
+        session.run(case)
+        for region, old in before.items():
+            if (new := session.box.region_hash(region)) != old:
+                return self._fault(case, f"the {region} of its own VM", f"hash {old:016x} became {new:016x}")
+        if bystander.state_digest() != target.pristine_digest:
+            return self._fault(
+                case, "another sandbox", "its exported memory or globals are not those of the snapshot"
+            )
+        if pages := bystander.box.verify():
+            return self._fault(case, "another sandbox", f"{pages} pages of its RAM differ from the snapshot")
+        return None
+
+    def _fault(self, case: Case, what: str, evidence: str) -> Fault:
+        function = case.calls[-1].function
+        return Fault(
+            kind=Kind.VIOLATION,
+            invariant=self.id,
+            subject=self.subject,
+            function=function,
+            detail=what,
+            title=f"{function} changed {what}",
+            evidence=(evidence,),
+            case=case,
+        )

@@ -1,0 +1,143 @@
+"""What a call let its caller see: outcome and host calls; how two observations are compared and described."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from hlfuzz.model import HostError, Ok, Outcome, Timeout, Trap, Value, Violation, value_bits
+
+LOWEST_POINTER: Final = 1024
+"""Below this no linker places data (wasm-ld's default `--global-base`), so a smaller number is no pointer."""
+
+POINTER_ALIGNMENT: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class HostCall:
+    """One host call as a recording stand-in saw it. `data` is the buffer that two of its arguments described.
+
+    `problem` says what was wrong with that buffer ("" when nothing was).
+    """
+
+    function: str
+    args: tuple[Value, ...]
+    data: bytes | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything that the caller of one call can see."""
+
+    outcome: Outcome
+    host_calls: tuple[HostCall, ...] = ()
+
+
+def outcome_key(outcome: Outcome) -> tuple[object, ...]:
+    """A hashable form, equal for two outcomes that are the same to the bit; messages are left out."""
+    if isinstance(outcome, Ok):
+        return ("ok", *(value_bits(v) for v in outcome.values))
+    if isinstance(outcome, Trap):
+        return ("trap", outcome.code)
+    if isinstance(outcome, Timeout):
+        return ("timeout",)
+    if isinstance(outcome, Violation):
+        return ("violation",)
+    return ("host-error", outcome.function)
+
+
+def host_call_key(call: HostCall) -> tuple[object, ...]:
+    """A hashable form; where the buffer was read its address does not count, its bytes do."""
+    args = call.args if call.data is None else call.args[2:]
+    return (call.function, call.data, *(value_bits(v) for v in args))
+
+
+def observation_key(observation: Observation) -> tuple[object, ...]:
+    """A hashable form of the whole observation."""
+    return (outcome_key(observation.outcome), *(host_call_key(c) for c in observation.host_calls))
+
+
+def _may_be_pointers(a: Value, b: Value, memory_bytes: int) -> bool:
+    return all(
+        isinstance(v, int)
+        and LOWEST_POINTER <= (v & 0xFFFFFFFF) < memory_bytes
+        and v % POINTER_ALIGNMENT == 0
+        for v in (a, b)
+    )
+
+
+def _values_differ(a: tuple[Value, ...], b: tuple[Value, ...], memory_bytes: int) -> bool:
+    if len(a) != len(b):
+        return True
+    return any(
+        value_bits(x) != value_bits(y) and not _may_be_pointers(x, y, memory_bytes)
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+def difference(a: Observation, b: Observation, *, memory_bytes: int = 0) -> str:
+    """In which part two observations differ: "outcome", "host-calls", "host-data", "values" or "" (they do not).
+
+    With `memory_bytes` above 0, two different integers that could both be addresses of a linear memory of that size are
+    taken as equal: an allocator may well answer with another address after other calls, and that is no fault.
+    """
+    if type(a.outcome) is not type(b.outcome) or (isinstance(a.outcome, Trap) and a.outcome != b.outcome):
+        return "outcome"
+    if [c.function for c in a.host_calls] != [c.function for c in b.host_calls]:
+        return "host-calls"
+    for x, y in zip(a.host_calls, b.host_calls, strict=True):
+        if x.data != y.data:
+            return "host-data"
+        skip = 0 if x.data is None else 2
+        if _values_differ(x.args[skip:], y.args[skip:], memory_bytes):
+            return "host-calls"
+    if (
+        isinstance(a.outcome, Ok)
+        and isinstance(b.outcome, Ok)
+        and _values_differ(a.outcome.values, b.outcome.values, memory_bytes)
+    ):
+        return "values"
+    return ""
+
+
+def outcome_text(outcome: Outcome) -> str:
+    """One line for people."""
+    if isinstance(outcome, Ok):
+        return "returned " + (
+            ", ".join(_value_text(v) for v in outcome.values) if outcome.values else "nothing"
+        )
+    if isinstance(outcome, Trap):
+        return f"trapped: {outcome.code}"
+    if isinstance(outcome, Timeout):
+        return f"timed out after {outcome.deadline_us / 1000:g} ms of CPU time"
+    if isinstance(outcome, Violation):
+        return f"broke the ABI: {outcome.message}"
+    return _host_error_text(outcome)
+
+
+def _host_error_text(outcome: HostError) -> str:
+    return f"host function {outcome.function} failed: {outcome.message}"
+
+
+def _value_text(value: Value) -> str:
+    return f"0x{value[::-1].hex()}" if isinstance(value, bytes) else repr(value)
+
+
+def observation_text(observation: Observation, *, limit: int = 96) -> str:
+    """One line for people: outcome and host calls, at most `limit` bytes of each buffer."""
+    parts = [outcome_text(observation.outcome)]
+    for call in observation.host_calls:
+        if call.data is None:
+            shown = ", ".join(_value_text(v) for v in call.args) + (
+                f" [{call.problem}]" if call.problem else ""
+            )
+        else:
+            shown = bytes_text(call.data, limit)
+        parts.append(f"{call.function}({shown})")
+    return "; ".join(parts)
+
+
+def bytes_text(data: bytes, limit: int = 96) -> str:
+    """`data` as a Python bytes literal, shortened to `limit` bytes."""
+    return repr(data) if len(data) <= limit else f"{data[:limit]!r}… ({len(data)} bytes)"

@@ -1,0 +1,148 @@
+"""Makes a failing case small: fewer calls, shorter and simpler byte vectors, smaller numbers; bounded in time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from hlfuzz.invariants.case import Case, vector_index
+from hlfuzz.model import Value
+
+if TYPE_CHECKING:
+    from hlfuzz.invariants.base import Fault
+
+MAX_PROBES: Final = 4000
+
+Probe = Callable[[Case], "Fault | None"]
+
+
+def shrink(fault: Fault, probe: Probe, seconds: float) -> Fault:
+    """The smallest fault found within `seconds` whose kind, invariant and function are those of `fault`.
+
+    Delta debugging (Zeller and Hildebrandt, 2002): over the calls, over the bytes of each vector, then over values.
+    `probe` judges a candidate. The result's case fails for certain, since only failing candidates replace it.
+    """
+    return _Shrinker(fault, probe, time.monotonic() + seconds).run()
+
+
+class _Shrinker:
+    """Keeps the best fault so far and how much may still be spent."""
+
+    def __init__(self, fault: Fault, probe: Probe, deadline: float) -> None:
+        self._best = fault
+        self._probe = probe
+        self._deadline = deadline
+        self._left = MAX_PROBES
+
+    def run(self) -> Fault:
+        size = self._best.case.size + 1
+        while self._best.case.size < size and self._may_go_on():
+            size = self._best.case.size
+            self._drop_calls()
+            for call in range(len(self._best.case.calls)):
+                self._shorten_vector(call)
+                self._simplify_scalars(call)
+        return self._best
+
+    def _may_go_on(self) -> bool:
+        return self._left > 0 and time.monotonic() < self._deadline
+
+    def _accept(self, case: Case) -> bool:
+        if not self._may_go_on():
+            return False
+        self._left -= 1
+        best = self._best
+        found = self._probe(case)
+        if found is None or (found.kind, found.invariant, found.function) != (
+            best.kind,
+            best.invariant,
+            best.function,
+        ):
+            return False
+        self._best = found
+        return True
+
+    def _drop_calls(self) -> None:
+        at = len(self._best.case.calls) - 1
+        while at >= 0:
+            smaller = _without_call(self._best.case, at)
+            if smaller is not None:
+                self._accept(smaller)
+            at = min(at, len(self._best.case.calls)) - 1
+        if self._best.case.context and len(self._best.case.calls) == 1:
+            self._accept(replace(self._best.case, context=False))
+
+    def _shorten_vector(self, call: int) -> None:
+        chunk = len(self._vector(call)) // 2
+        while chunk >= 1 and self._may_go_on():
+            at = len(self._vector(call)) - chunk
+            while at >= 0 and self._may_go_on():
+                smaller = _without_bytes(self._best.case, call, at, chunk)
+                if smaller is not None:
+                    self._accept(smaller)
+                at -= chunk
+            chunk //= 2
+
+    def _vector(self, call: int) -> bytes:
+        calls = self._best.case.calls
+        if call >= len(calls) or (at := vector_index(calls[call])) < 0:
+            return b""
+        data = calls[call].args[at]
+        assert isinstance(data, bytes)
+        return data
+
+    def _simplify_scalars(self, call: int) -> None:
+        if call >= len(self._best.case.calls):
+            return
+        for at, value in enumerate(self._best.case.calls[call].args):
+            for simpler in _simpler(value):
+                if call < len(self._best.case.calls) and self._accept(
+                    _with_argument(self._best.case, call, at, simpler)
+                ):
+                    break
+
+
+def _simpler(value: Value) -> Iterator[Value]:
+    if isinstance(value, bytes):
+        return
+    if isinstance(value, float):
+        yield from (v for v in (0.0, 1.0) if v != value)
+    elif value:
+        yield 0
+        yield from (v for v in (1, -1, value // 2 if value > 0 else -(-value // 2)) if abs(v) < abs(value))
+
+
+def _with_argument(case: Case, call: int, at: int, value: Value) -> Case:
+    old = case.calls[call]
+    new = replace(old, args=(*old.args[:at], value, *old.args[at + 1 :]))
+    return replace(case, calls=(*case.calls[:call], new, *case.calls[call + 1 :]))
+
+
+def _without_call(case: Case, at: int) -> Case | None:
+    if len(case.calls) == 1 or (case.secret and case.secret.call == at):
+        return None
+    secret = case.secret
+    if secret is not None and at < secret.call:
+        secret = replace(secret, call=secret.call - 1)
+    return replace(case, calls=case.calls[:at] + case.calls[at + 1 :], secret=secret)
+
+
+def _without_bytes(case: Case, call: int, at: int, count: int) -> Case | None:
+    """The case with `count` bytes taken out of one vector; the secret's window moves with its bytes."""
+    index = vector_index(case.calls[call])
+    data = case.calls[call].args[index]
+    assert isinstance(data, bytes)
+    if at < 0 or at + count > len(data):
+        return None
+    secret = case.secret
+    if secret is not None and secret.call == call:
+        if at + count <= secret.offset:
+            secret = replace(secret, offset=secret.offset - count)
+        elif at < secret.offset + secret.length:
+            kept = secret.length - (min(at + count, secret.offset + secret.length) - max(at, secret.offset))
+            if kept < len(secret.first):
+                return None
+            secret = replace(secret, offset=min(secret.offset, at), length=kept)
+    return replace(_with_argument(case, call, index, data[:at] + data[at + count :]), secret=secret)

@@ -1,0 +1,72 @@
+"""state-reset (platform): nothing that a call did can be observed by a call after the reset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Final
+
+from hlfuzz.invariants.base import Fault, Invariant, Kind, Subject
+from hlfuzz.invariants.case import Case
+from hlfuzz.invariants.generate import Generator
+from hlfuzz.invariants.observe import observation_key, observation_text
+from hlfuzz.invariants.target import Session, Target
+from hlfuzz.model import Timeout
+
+_MARK: Final = bytes(range(1, 33))
+
+
+class StateReset(Invariant):
+    """Compares a used and reset sandbox with a fresh one: memory, globals, what calls answer, and all of the VM's RAM.
+
+    The last is only possible on the kvm engine (`Sandbox.verify`).
+    """
+
+    id: ClassVar[str] = "state-reset"
+    subject: ClassVar[Subject] = Subject.PLATFORM
+    doc: ClassVar[str] = "nothing a call did can be observed by a call after the reset"
+
+    def cases(self, target: Target, generator: Generator) -> Iterator[Case]:
+        while (case := generator.sequence()) is not None:
+            yield case
+            yield Case(case.calls, context=False)
+
+    def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
+        session = target.session("strict" if strict else "memory")
+        session.run(case)
+        if session.memory_bytes() >= len(_MARK):
+            session.box.memory().write(0, _MARK)  # the host's own writes are state too
+            session.box.reset()
+        return self._compare(target, session, case)
+
+    def _compare(self, target: Target, session: Session, case: Case) -> Fault | None:
+        if session.state_digest() != target.pristine_digest:
+            evidence = ("an exported memory or global is not what it was when the sandbox was opened",)
+            return self._fault(case, "memory or globals", evidence)
+        if session.is_kvm and (pages := session.box.verify()):
+            return self._fault(
+                case, "VM memory", (f"{pages} pages of the VM's RAM differ from the snapshot",)
+            )
+        with target.open() as fresh:
+            for call in dict.fromkeys(case.calls):
+                expected, found = fresh.single(call), session.single(call)
+                if isinstance(expected.outcome, Timeout) or isinstance(found.outcome, Timeout):
+                    continue
+                if observation_key(expected) != observation_key(found):
+                    evidence = (
+                        f"{call.function} in a fresh sandbox: {observation_text(expected)}",
+                        f"{call.function} after the reset: {observation_text(found)}",
+                    )
+                    return self._fault(case, f"the answer of {call.function}", evidence)
+        return None
+
+    def _fault(self, case: Case, what: str, evidence: tuple[str, ...]) -> Fault:
+        return Fault(
+            kind=Kind.VIOLATION,
+            invariant=self.id,
+            subject=self.subject,
+            function=case.calls[-1].function,
+            detail=what.partition(" of ")[0],
+            title=f"a reset after {case.calls[-1].function} left something behind: {what} differs",
+            evidence=evidence,
+            case=case,
+        )

@@ -1,0 +1,103 @@
+"""tenant-independence (guest): inside one context, what one tenant receives does not depend on what another sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import ClassVar, Final
+
+from hlfuzz.invariants.base import Fault, Invariant, Kind, Subject
+from hlfuzz.invariants.case import Case
+from hlfuzz.invariants.generate import Generator
+from hlfuzz.invariants.observe import Observation, bytes_text, difference, observation_text
+from hlfuzz.invariants.target import Target
+from hlfuzz.model import Ok, Timeout
+
+MIN_LEAK_BYTES: Final = 4
+"""Fewer equal bytes than this are called a dependence, not a leak: they may be chance."""
+
+
+class TenantIndependence(Invariant):
+    """Runs the same calls twice in a context, with different secrets from one tenant, and compares what the next one gets.
+
+    A tenant is one byte-vector call, or what follows the configured `tenants.open` call.
+    """
+
+    id: ClassVar[str] = "tenant-independence"
+    subject: ClassVar[Subject] = Subject.GUEST
+    doc: ClassVar[str] = "inside one context, what one tenant receives does not depend on what another sent"
+
+    def cases(self, target: Target, generator: Generator) -> Iterator[Case]:
+        while (case := generator.tenants()) is not None:
+            yield case
+
+    def unfit(self, target: Target) -> str:
+        interface = target.interface
+        if any(m.judged and (interface.tenant_open or not m.stateful) for m in interface.vectors):
+            return ""
+        return "no method takes a byte vector that could carry a secret"
+
+    def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
+        slot = case.secret
+        if slot is None:
+            return None
+        session = target.session("strict" if strict else "memory")
+        first, second = case.variants()
+        one, two = session.sequence(first), session.sequence(second)
+        if len(one) < len(case.calls) or len(two) < len(case.calls):
+            return None  # a call failed and ended the context: the other tenant received nothing
+        for at in range(slot.call + 1, len(case.calls)):
+            what = difference(one[at], two[at], memory_bytes=target.memory_bytes)
+            if not what or isinstance(one[at].outcome, Timeout) or isinstance(two[at].outcome, Timeout):
+                continue
+            if difference(session.sequence(first)[at], one[at]):
+                return None  # not even repeatable: that is for the determinism check
+            return self._fault(replace(case, calls=case.calls[: at + 1]), one[at], two[at], what)
+        return None
+
+    def _fault(self, case: Case, one: Observation, two: Observation, what: str) -> Fault:
+        slot = case.secret
+        assert slot is not None
+        receiver, sender = case.calls[-1].function, case.calls[slot.call].function
+        leaked = max((leak(slot.first, data) for data in _outputs(one)), key=len, default=b"")
+        leaked_too = max((leak(slot.second, data) for data in _outputs(two)), key=len, default=b"")
+        is_leak = min(len(leaked), len(leaked_too)) >= MIN_LEAK_BYTES
+        if is_leak:
+            title = f"{receiver} hands bytes of an earlier tenant's {sender} to the next one ({len(leaked)} bytes leaked)"
+        else:
+            title = f"{receiver} depends on what an earlier tenant sent to {sender} ({what})"
+        evidence = [
+            f"with secret {slot.first.decode('latin-1')}: {observation_text(one, limit=256)}",
+            f"with secret {slot.second.decode('latin-1')}: {observation_text(two, limit=256)}",
+        ]
+        if is_leak:
+            evidence.append(f"leaked: {bytes_text(leaked)} and {bytes_text(leaked_too)}")
+        return Fault(
+            kind=Kind.VIOLATION,
+            invariant=self.id,
+            subject=self.subject,
+            function=receiver,
+            detail=f"{'leak' if is_leak else 'dependence'} from {sender}",
+            title=title,
+            evidence=tuple(evidence),
+            case=case,
+        )
+
+
+def _outputs(observation: Observation) -> list[bytes]:
+    outputs = [c.data for c in observation.host_calls if c.data is not None]
+    if isinstance(observation.outcome, Ok):
+        outputs += [v for v in observation.outcome.values if isinstance(v, bytes)]
+    return outputs
+
+
+def leak(secret: bytes, data: bytes) -> bytes:
+    """The longest run of `secret`'s bytes (which may repeat itself) that `data` contains."""
+    doubled = secret + secret
+    best = b""
+    for start in range(len(secret)):
+        end = start + len(best) + 1
+        while end <= start + len(secret) and doubled[start:end] in data:
+            best = doubled[start:end]
+            end += 1
+    return best

@@ -1,0 +1,198 @@
+"""Tables and summaries for people, drawn with rich. Text that came from a guest is escaped and made printable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hlfuzz.fuzz import Replay, Replayed, Summary
+from hlfuzz.guest import Guest, find_allocator
+from hlfuzz.invariants import Fault, Interface, Observation, Row, Status, observation_text
+from hlfuzz.invariants.observe import bytes_text, outcome_text
+from hlfuzz.model import Call, CallRecord, FuncType, GlobalType, MemoryType
+
+MAX_LISTED: Final = 200
+"""Imports or exports shown at most; `--json` has all of them."""
+
+_COLOURS: Final = {
+    Status.HELD: "green",
+    Status.VIOLATED: "bold red",
+    Status.NOT_APPLICABLE: "dim",
+    Status.INCONCLUSIVE: "yellow",
+}
+
+
+def printable(text: str) -> str:
+    """`text` without control characters and safe for rich markup: names of a module are untrusted."""
+    return escape("".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text))
+
+
+def call_text(call: Call) -> str:
+    """`function(arguments)` with long byte vectors shortened."""
+    shown = (bytes_text(a, 64) if isinstance(a, bytes) else repr(a) for a in call.args)
+    return f"{call.function}({', '.join(shown)})"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def check(console: Console, rows: Sequence[Row]) -> None:
+    """The rows of a check and the evidence of each violation."""
+    table = _table("invariant", "subject", "verdict", "runs", "seconds", "")
+    for row in rows:
+        status = row.verdict.status
+        detail = "" if status is Status.HELD else printable(row.verdict.detail)
+        table.add_row(
+            row.invariant,
+            row.subject,
+            f"[{_COLOURS[status]}]{status}[/]",
+            str(row.verdict.runs),
+            f"{row.seconds:.2f}",
+            detail,
+        )
+    console.print(table)
+    for row in rows:
+        if row.verdict.status is Status.VIOLATED and row.verdict.fault is not None:
+            _fault(console, row.verdict.fault, str(row.finding or ""))
+
+
+def _fault(console: Console, fault: Fault, path: str) -> None:
+    name = fault.invariant or fault.kind
+    console.print(f"\n[bold red]{name}[/] ({fault.subject}): {printable(fault.title)}")
+    for call in fault.case.calls:
+        console.print(f"  call  {printable(call_text(call))}", highlight=False, soft_wrap=True)
+    for line in fault.evidence:
+        console.print(f"  saw   {printable(line)}", highlight=False, soft_wrap=True)
+    if path:
+        console.print(f"  again hlfuzz repro {printable(path)}", highlight=False, soft_wrap=True)
+
+
+def fuzz(console: Console, summary: Summary) -> None:
+    """What a campaign did and found."""
+    progress = summary.progress
+    stopped = "stopped after" if summary.interrupted else "ran for"
+    console.print(
+        f"{stopped} {progress.seconds:.1f} s on {summary.engine}: {progress.executions:,} executions "
+        f"({progress.exec_per_s:,.0f}/s), {progress.cases:,} cases, corpus {progress.corpus:,}, seed {summary.seed}",
+        highlight=False,
+    )
+    if progress.unconfirmed:
+        console.print(
+            f"{progress.unconfirmed} suspicions did not show again and were dropped", style="yellow"
+        )
+    if not summary.findings:
+        console.print("[green]no findings[/]")
+        return
+    console.print(f"[bold red]{len(summary.findings)} findings[/]")
+    for finding in summary.findings:
+        _fault(console, finding.fault, str(finding.path))
+
+
+def repro(console: Console, finding: Replay, replayed: Replayed) -> None:
+    """A finding's calls, what each showed, and whether the defect is still there."""
+    console.print(f"[bold]{printable(finding.signature)}[/] ({finding.subject}): {printable(finding.title)}")
+    for title, steps in replayed.runs:
+        console.print(f"\n{title}")
+        for step in steps:
+            console.print(f"  {printable(call_text(step.call))}", highlight=False, soft_wrap=True)
+            console.print(
+                f"    {printable(observation_text(step.observation))}", highlight=False, soft_wrap=True
+            )
+    if replayed.fault is None:
+        console.print("\n[green]not reproduced[/]: this guest on this engine does not show it")
+        return
+    console.print(f"\n[bold red]reproduced[/]: {printable(replayed.fault.title)}")
+    for line in replayed.fault.evidence:
+        console.print(f"  {printable(line)}", highlight=False, soft_wrap=True)
+
+
+def inspect(console: Console, guest: Guest, interface: Interface) -> None:
+    """A module's imports, exports and facts."""
+    info = guest.info
+    console.print(
+        f"[bold]{printable(guest.name)}[/]  {info.size:,} bytes  SHA-256 {guest.digest}", highlight=False
+    )
+    allocator = find_allocator(info)
+    facts = [
+        ("functions", f"{info.functions:,} in {info.code_bytes:,} bytes of code"),
+        ("memory", ", ".join(_memory(m.type) for m in info.memories) or "none"),
+        ("start function", "yes" if info.start else "no"),
+        ("features", ", ".join(info.features) or "MVP only"),
+        ("allocator", allocator.export.name if allocator else "none found"),
+        ("host functions needed", ", ".join(i.key for i in info.functions_imported) or "none"),
+        ("byte-vector methods", ", ".join(m.name for m in interface.vectors) or "none"),
+        ("custom sections", ", ".join(f"{c.name} ({c.size} bytes)" for c in info.custom_sections) or "none"),
+        ("made with", _producers(info.producers) or "unknown"),
+    ]
+    table = _table("", "")
+    for name, value in facts:
+        table.add_row(name, printable(value))
+    console.print(table)
+    for title, items in (
+        ("imports", [(i.key, i.kind, i.type) for i in info.imports]),
+        ("exports", [(e.name, e.kind, e.type) for e in info.exports]),
+    ):
+        if items:
+            listing = _table(title, "kind", "type")
+            for name, kind, type_ in items[:MAX_LISTED]:
+                listing.add_row(printable(name), kind, printable(_type(type_)))
+            console.print()
+            console.print(listing)
+            if len(items) > MAX_LISTED:
+                console.print(f"… and {len(items) - MAX_LISTED:,} more (--json shows all)")
+
+
+def _producers(fields: Mapping[str, Mapping[str, str]]) -> str:
+    return ", ".join(
+        f"{name} {version}".strip() for entries in fields.values() for name, version in entries.items()
+    )
+
+
+def _memory(type_: MemoryType) -> str:
+    most = f" to {type_.max_pages}" if type_.max_pages is not None else " or more"
+    return f"{type_.min_pages}{most} pages of 64 KiB{', 64-bit' if type_.memory64 else ''}{', shared' if type_.shared else ''}"
+
+
+def _type(type_: object) -> str:
+    if isinstance(type_, FuncType):
+        return str(type_)
+    if isinstance(type_, MemoryType):
+        return _memory(type_)
+    if isinstance(type_, GlobalType):
+        return f"{'mutable ' if type_.mutable else ''}{type_.value}"
+    return str(getattr(type_, "element", ""))
+
+
+def run(console: Console, observation: Observation) -> None:
+    """The result of one call, and the host calls that stand-ins saw."""
+    for call in observation.host_calls:
+        shown = bytes_text(call.data, 512) if call.data is not None else ", ".join(map(repr, call.args))
+        note = f" [{call.problem}]" if call.problem else ""
+        console.print(
+            f"host  {printable(f'{call.function}({shown}){note}')}", highlight=False, soft_wrap=True
+        )
+    console.print(printable(outcome_text(observation.outcome)), highlight=False, soft_wrap=True)
+
+
+def trace(console: Console, record: CallRecord) -> None:
+    """One call with its host calls, time and pages."""
+    pages = "" if record.pages_written is None else f", {record.pages_written} pages written"
+    console.print(f"call  {printable(call_text(record.call))}", highlight=False, soft_wrap=True)
+    for call in record.host_calls:
+        result = ", ".join(map(repr, call.result)) or "nothing"
+        args = ", ".join(map(repr, call.args))
+        console.print(
+            f"  host  {printable(f'{call.function}({args}) -> {result}')}", highlight=False, soft_wrap=True
+        )
+    time = f"{record.seconds * 1e6:.1f} µs{pages}"
+    console.print(
+        f"  {printable(outcome_text(record.outcome))}  [dim]({time})[/]", highlight=False, soft_wrap=True
+    )
