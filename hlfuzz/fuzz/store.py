@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -88,14 +87,6 @@ class Store:
         path = self.finding_path(signature)
         write_file(path, (json.dumps(document, indent=1) + "\n").encode())
         return path
-
-    def findings(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Signature and document of each finding that is kept; unreadable files are skipped."""
-        for path in sorted((self.folder / "findings").glob("*.json")):
-            try:
-                yield path.stem, read_json(path)
-            except UsageError:
-                continue
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import dataclasses
 from collections import Counter
 from typing import Final
 
+from hlfuzz.errors import UsageError
 from hlfuzz.fuzz.crash import Crash
 from hlfuzz.fuzz.finding import SavedFinding, save
-from hlfuzz.fuzz.store import Store
+from hlfuzz.fuzz.store import Store, read_json
 from hlfuzz.invariants import INVARIANTS, Fault, Invariant, Kind, Subject, Target, case_from_json
 from hlfuzz.invariants.shrink import shrink
 
@@ -73,21 +74,31 @@ class Triage:
     def _keep(self, fault: Fault) -> SavedFinding | None:
         known = self.findings.get(fault.signature)
         if known is not None:
-            if fault.case.size < known.fault.case.size:
+            if _better(fault, known.fault):
                 self.findings[fault.signature] = save(self._store, self._target, fault, seed=self._seed)
             return None
-        earlier = self._smaller_on_disk(fault)
-        if earlier is None:
+        earlier = self._earlier(fault)
+        if earlier is None or _better(fault, earlier):
             saved = save(self._store, self._target, fault, seed=self._seed)
         else:
             saved = SavedFinding(self._store.finding_path(fault.signature), earlier)
         self.findings[fault.signature] = saved
         return saved
 
-    def _smaller_on_disk(self, fault: Fault) -> Fault | None:
-        """An earlier run's fault of the same signature and module with a case that is at most as large."""
-        document = next((d for s, d in self._store.findings() if s == fault.signature), None)
-        if document is None or document.get("guest", {}).get("sha256") != self._target.guest.digest:
+    def _earlier(self, fault: Fault) -> Fault | None:
+        """What an earlier run kept under the signature, if it still shows on this module."""
+        path = self._store.finding_path(fault.signature)
+        try:
+            case = case_from_json(read_json(path).get("case"))
+        except UsageError:
             return None
-        case = case_from_json(document.get("case"))
-        return dataclasses.replace(fault, case=case) if case.size <= fault.case.size else None
+        judge = judge_of(fault.invariant)
+        known = {e.name for e in self._target.guest.info.functions_exported}
+        if not all(c.function in known for c in case.calls):
+            return None
+        again = judge.probe(self._target, case, strict=True)
+        return again if again is not None and again.signature == fault.signature else None
+
+
+def _better(new: Fault, old: Fault) -> bool:
+    return (new.strength, -new.case.size) > (old.strength, -old.case.size)

@@ -49,7 +49,8 @@ class Fault:
     """One case in which something is wrong.
 
     `invariant` is "" for a trap or timeout, which violate none. `function` is the call that went wrong. `detail` is short
-    and stable between runs: it distinguishes faults of one function. `evidence` is lines for people.
+    and stable between runs: it distinguishes faults of one function. `evidence` is lines for people. `strength` ranks
+    proofs of the same defect: a leak that shows the secret's bytes is stronger than a mere dependence.
     """
 
     kind: Kind
@@ -60,6 +61,7 @@ class Fault:
     title: str
     evidence: tuple[str, ...]
     case: Case
+    strength: int = 0
 
     @property
     def signature(self) -> str:

@@ -55,11 +55,9 @@ class _Shrinker:
         self._left -= 1
         best = self._best
         found = self._probe(case)
-        if found is None or (found.kind, found.invariant, found.function) != (
-            best.kind,
-            best.invariant,
-            best.function,
-        ):
+        if found is None or found.strength < best.strength:
+            return False
+        if (found.kind, found.invariant, found.function) != (best.kind, best.invariant, best.function):
             return False
         self._best = found
         return True

@@ -59,35 +59,40 @@ class TenantIndependence(Invariant):
         slot = case.secret
         assert slot is not None
         receiver, sender = case.calls[-1].function, case.calls[slot.call].function
-        leaked = max((leak(slot.first, data) for data in _outputs(one)), key=len, default=b"")
-        leaked_too = max((leak(slot.second, data) for data in _outputs(two)), key=len, default=b"")
-        is_leak = min(len(leaked), len(leaked_too)) >= MIN_LEAK_BYTES
-        if is_leak:
-            title = f"{receiver} hands bytes of an earlier tenant's {sender} to the next one ({len(leaked)} bytes leaked)"
+        leaks = [_longest_leak(slot.first, one), _longest_leak(slot.second, two)]
+        shown = min(len(leaked) for _, _, leaked in leaks)
+        evidence: list[str] = []
+        for secret, seen, (where, at, leaked) in zip((slot.first, slot.second), (one, two), leaks, strict=True):
+            text = f"with secret {secret.decode('latin-1')}: {observation_text(seen, limit=48)}"
+            evidence.append(f"{text}; byte {at} of {where}: {bytes_text(leaked)}" if leaked else text)
+        if shown >= MIN_LEAK_BYTES:
+            title = f"{receiver} hands {shown} bytes of an earlier tenant's {sender} to the next tenant"
         else:
             title = f"{receiver} depends on what an earlier tenant sent to {sender} ({what})"
-        evidence = [
-            f"with secret {slot.first.decode('latin-1')}: {observation_text(one, limit=256)}",
-            f"with secret {slot.second.decode('latin-1')}: {observation_text(two, limit=256)}",
-        ]
-        if is_leak:
-            evidence.append(f"leaked: {bytes_text(leaked)} and {bytes_text(leaked_too)}")
         return Fault(
             kind=Kind.VIOLATION,
             invariant=self.id,
             subject=self.subject,
             function=receiver,
-            detail=f"{'leak' if is_leak else 'dependence'} from {sender}",
+            detail=f"from {sender}",
             title=title,
             evidence=tuple(evidence),
             case=case,
+            strength=min(shown, MIN_LEAK_BYTES),
         )
 
 
-def _outputs(observation: Observation) -> list[bytes]:
-    outputs = [c.data for c in observation.host_calls if c.data is not None]
+def _longest_leak(secret: bytes, observation: Observation) -> tuple[str, int, bytes]:
+    """Which output shows most of the secret, from which byte on, and those bytes."""
+    found = [(name, data, leak(secret, data)) for name, data in _outputs(observation)]
+    name, data, leaked = max(found, key=lambda item: len(item[2]), default=("", b"", b""))
+    return name, data.find(leaked), leaked
+
+
+def _outputs(observation: Observation) -> list[tuple[str, bytes]]:
+    outputs = [(c.function, c.data) for c in observation.host_calls if c.data is not None]
     if isinstance(observation.outcome, Ok):
-        outputs += [v for v in observation.outcome.values if isinstance(v, bytes)]
+        outputs += [("the result", v) for v in observation.outcome.values if isinstance(v, bytes)]
     return outputs
 
 

@@ -45,34 +45,34 @@ def _table(*columns: str) -> Table:
 
 
 def check(console: Console, rows: Sequence[Row]) -> None:
-    """The rows of a check and the evidence of each violation."""
-    table = _table("invariant", "subject", "verdict", "runs", "seconds", "")
+    """The rows of a check, why a row is not "held", and the evidence of each violation."""
+    table = _table("invariant", "subject", "verdict", "runs", "seconds")
     for row in rows:
         status = row.verdict.status
-        detail = "" if status is Status.HELD else printable(row.verdict.detail)
-        table.add_row(
-            row.invariant,
-            row.subject,
-            f"[{_COLOURS[status]}]{status}[/]",
-            str(row.verdict.runs),
-            f"{row.seconds:.2f}",
-            detail,
-        )
+        cells = (row.invariant, row.subject, f"[{_COLOURS[status]}]{status}[/]", str(row.verdict.runs))
+        table.add_row(*cells, f"{row.seconds:.2f}")
     console.print(table)
     for row in rows:
         if row.verdict.status is Status.VIOLATED and row.verdict.fault is not None:
             _fault(console, row.verdict.fault, str(row.finding or ""))
+        elif row.verdict.detail:
+            _line(console, f"[dim]{row.invariant}: {printable(row.verdict.detail)}[/]")
+
+
+def _line(console: Console, text: str) -> None:
+    """One line that is never broken, so that what it shows can be copied."""
+    console.print(text, highlight=False, soft_wrap=True)
 
 
 def _fault(console: Console, fault: Fault, path: str) -> None:
     name = fault.invariant or fault.kind
-    console.print(f"\n[bold red]{name}[/] ({fault.subject}): {printable(fault.title)}")
+    _line(console, f"\n[bold red]{name}[/] ({fault.subject}): {printable(fault.title)}")
     for call in fault.case.calls:
-        console.print(f"  call  {printable(call_text(call))}", highlight=False, soft_wrap=True)
+        _line(console, f"  call  {printable(call_text(call))}")
     for line in fault.evidence:
-        console.print(f"  saw   {printable(line)}", highlight=False, soft_wrap=True)
+        _line(console, f"  saw   {printable(line)}")
     if path:
-        console.print(f"  again hlfuzz repro {printable(path)}", highlight=False, soft_wrap=True)
+        _line(console, f"  again hlfuzz repro {printable(path)}")
 
 
 def fuzz(console: Console, summary: Summary) -> None:
@@ -102,16 +102,14 @@ def repro(console: Console, finding: Replay, replayed: Replayed) -> None:
     for title, steps in replayed.runs:
         console.print(f"\n{title}")
         for step in steps:
-            console.print(f"  {printable(call_text(step.call))}", highlight=False, soft_wrap=True)
-            console.print(
-                f"    {printable(observation_text(step.observation))}", highlight=False, soft_wrap=True
-            )
+            _line(console, f"  {printable(call_text(step.call))}")
+            _line(console, f"    {printable(observation_text(step.observation))}")
     if replayed.fault is None:
         console.print("\n[green]not reproduced[/]: this guest on this engine does not show it")
         return
     console.print(f"\n[bold red]reproduced[/]: {printable(replayed.fault.title)}")
     for line in replayed.fault.evidence:
-        console.print(f"  {printable(line)}", highlight=False, soft_wrap=True)
+        _line(console, f"  {printable(line)}")
 
 
 def inspect(console: Console, guest: Guest, interface: Interface) -> None:
@@ -176,23 +174,17 @@ def run(console: Console, observation: Observation) -> None:
     for call in observation.host_calls:
         shown = bytes_text(call.data, 512) if call.data is not None else ", ".join(map(repr, call.args))
         note = f" [{call.problem}]" if call.problem else ""
-        console.print(
-            f"host  {printable(f'{call.function}({shown}){note}')}", highlight=False, soft_wrap=True
-        )
+        _line(console, f"host  {printable(f'{call.function}({shown}){note}')}")
     console.print(printable(outcome_text(observation.outcome)), highlight=False, soft_wrap=True)
 
 
 def trace(console: Console, record: CallRecord) -> None:
     """One call with its host calls, time and pages."""
     pages = "" if record.pages_written is None else f", {record.pages_written} pages written"
-    console.print(f"call  {printable(call_text(record.call))}", highlight=False, soft_wrap=True)
+    _line(console, f"call  {printable(call_text(record.call))}")
     for call in record.host_calls:
         result = ", ".join(map(repr, call.result)) or "nothing"
         args = ", ".join(map(repr, call.args))
-        console.print(
-            f"  host  {printable(f'{call.function}({args}) -> {result}')}", highlight=False, soft_wrap=True
-        )
+        _line(console, f"  host  {printable(f'{call.function}({args}) -> {result}')}")
     time = f"{record.seconds * 1e6:.1f} µs{pages}"
-    console.print(
-        f"  {printable(outcome_text(record.outcome))}  [dim]({time})[/]", highlight=False, soft_wrap=True
-    )
+    _line(console, f"  {printable(outcome_text(record.outcome))}  [dim]({time})[/]")
