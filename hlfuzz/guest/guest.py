@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hlfuzz.errors import ModuleError, UsageError
 from hlfuzz.guest.inspect import module_info
-from hlfuzz.guest.limits import Limits
+from hlfuzz.guest.limits import DEFAULT_MEMORY_BYTES, PAGE, Limits
 from hlfuzz.model import Export, ExternKind, ModuleInfo
 from hlfuzz.vmm import inspect
 
@@ -29,8 +29,8 @@ class Guest:
     ) -> Guest:
         """Load a binary Wasm module from a file (str or path) or from its bytes.
 
-        `name` is what messages call it; the file's name, or the start of its SHA-256, when left out.
-        Raises `ModuleError` (not Wasm, invalid, a component, an unsupported feature, too large) and `UsageError`
+        `name` is what messages call it; the file's name, or the start of its SHA-256, when left out. Raises
+        `ModuleError` (not Wasm, invalid, a component, an unsupported feature, too large) and `UsageError`
         (file cannot be read).
         """
         limits = limits or Limits()
@@ -60,6 +60,13 @@ class Guest:
         return self._limits
 
     @property
+    def memory_limit(self) -> int:
+        """Bytes to which each linear memory may grow."""
+        if self._limits.memory_bytes is not None:
+            return self._limits.memory_bytes
+        return max([DEFAULT_MEMORY_BYTES, *(m.type.min_pages * PAGE for m in self._info.memories)])
+
+    @property
     def name(self) -> str:
         """What messages call this guest."""
         return self._name
@@ -84,7 +91,7 @@ class Guest:
         raise UsageError(f"no exported {kind} {name!r} ({self._name}): {hint}")
 
     def default_memory(self) -> Export | None:
-        """The memory that byte vectors use: the export "memory", else the first exported one; None: no export."""
+        """The memory that byte vectors use: the export "memory", else the first one exported, if any."""
         export = self._exports.get("memory")
         if export is not None and export.kind is ExternKind.MEMORY:
             return export
@@ -110,7 +117,8 @@ def _read(path: Path, limits: Limits) -> bytes:
 
 def _too_large(where: str, size: int, limits: Limits) -> ModuleError:
     return ModuleError(
-        f"module of {size} bytes is over the limit of {limits.module_bytes} ({where}): raise Limits.module_bytes",
+        f"module of {size} bytes is over the limit of {limits.module_bytes} ({where}): "
+        "raise Limits.module_bytes",
         reason="too-large",
     )
 

@@ -30,7 +30,8 @@ def module_info(text: str) -> ModuleInfo:
     d: dict[str, Any] = json.loads(text)
     if d.get("schema") != SCHEMA:
         raise HlfuzzError(
-            f"inspector and package do not match (schema {d.get('schema')!r}, expected {SCHEMA!r}): reinstall hlfuzz"
+            f"inspector and package do not match (schema {d.get('schema')!r}, expected {SCHEMA!r}): "
+            "reinstall hlfuzz"
         )
     return ModuleInfo(
         size=d["bytes"],

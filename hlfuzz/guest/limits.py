@@ -7,6 +7,8 @@ from typing import Final
 
 from hlfuzz.errors import UsageError
 
+DEFAULT_MEMORY_BYTES: Final = 64 << 20
+
 PAGE: Final = 65536
 """Bytes of a Wasm page (core specification, 2.2.9 "Memory types")."""
 
@@ -15,9 +17,10 @@ PAGE: Final = 65536
 class Limits:
     """Limits of one guest, the same for every engine. Raises `UsageError` when a value is out of range."""
 
-    memory_bytes: int = 256 << 20
-    """Size to which linear memory may grow; `memory.grow` beyond it returns -1."""
-    table_elements: int = 1 << 20
+    memory_bytes: int | None = None
+    """Size to which each linear memory may grow; `memory.grow` beyond it returns -1. None: 64 MiB, or what
+    the module starts with if that is more."""
+    table_elements: int = 262_144
     """Elements to which a table may grow; `table.grow` beyond it returns -1."""
     stack_bytes: int = 512 << 10
     """Wasm stack; deeper recursion is the trap "stack-overflow". 512 KiB is the Wasmtime default."""
@@ -35,5 +38,5 @@ class Limits:
             ("start_seconds", 0.001, 3600.0),
         ):
             value = getattr(self, name)
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise UsageError(f"limit out of range (Limits.{name} = {value}): choose from {low} to {high}")

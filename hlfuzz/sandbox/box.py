@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 from threading import get_ident
 from types import TracebackType
-from typing import Literal
+from typing import Literal, cast
 
 from hlfuzz.errors import UsageError
 from hlfuzz.guest import Guest
@@ -27,22 +27,23 @@ Trace = Callable[[CallRecord], object]
 
 
 class Sandbox:
-    """A guest with its host functions, in a micro-VM or in this process. It belongs to the thread that opens it.
+    """A guest with its host functions, in a micro-VM or in this process; used by the thread that opens it.
 
     Arguments:
         guest: the module.
-        host: providers of its imports by "module.name": callables, `HostFunction`, `Memory`, `Table`, `Global`.
+        host: providers of its imports by "module.name": callables, `HostFunction`, `Memory`, `Table`,
+            `Global`.
         engine: "kvm" (micro-VM), "inprocess" (PyPI `wasmtime`), or "auto": kvm where it is usable.
-        reset: "strict" (memory and all registers) or "memory"; see docs. `inprocess` always makes a new instance.
+        reset: "strict" (memory and all registers) or "memory"; `inprocess` always makes a new instance.
         transport: kvm only: "spin" (two CPUs, fast), "exit" (one CPU), or "auto".
         cpu: kvm with spin only: the CPU of the vCPU thread; None chooses one.
         deadline: CPU seconds of the guest in one call; host functions do not count.
         wall_deadline: wall-clock seconds of the guest in one call.
         verify: kvm only: compare all memory with the snapshot on every N-th reset; 0 never.
-        allocator: name of the guest's allocator export, or a scratch address, for byte vectors; None: by convention.
+        allocator: the guest's allocator export, or a scratch address, for byte vectors; None: by convention.
         trace: called with a `CallRecord` after each call.
 
-    Raises `LinkError`, `ModuleError`, `StartError`, `EnvironmentProblem`, and `UsageError` for a bad argument.
+    Raises `LinkError`, `ModuleError`, `StartError`, `EnvironmentProblem`; `UsageError` for a bad argument.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Sandbox:
 
     @property
     def trace(self) -> Trace | None:
-        """Called with a `CallRecord` after each call of the sandbox or a context; may be changed at any time."""
+        """Called with a `CallRecord` after each call of the sandbox or a context; may be set at any time."""
         return self._trace
 
     @trace.setter
@@ -104,9 +105,9 @@ class Sandbox:
     def call(self, function: str, /, *args: Value | bytes) -> Returned:
         """Call an export and reset. None, its value, or a tuple of its values.
 
-        i32 and i64 may be signed or unsigned; bytes in the place of two integer parameters are written to memory that
-        the guest allocates, and passed as pointer and length. Raises `CallFailed` (`GuestTrap`, `GuestTimeout`,
-        `AbiViolation`, `HostFunctionError`) and `UsageError`.
+        i32 and i64 may be signed or unsigned; bytes in the place of two integer parameters are written to
+        memory that the guest allocates, and passed as pointer and length. Raises `CallFailed` (`GuestTrap`,
+        `GuestTimeout`, `AbiViolation`, `HostFunctionError`) and `UsageError`.
         """
         if get_ident() != self._gate.box:
             self._gate.refuse()
@@ -130,9 +131,9 @@ class Sandbox:
     ) -> Returned:
         """Call `function(pointer, length, *more)` with `data` in guest memory, and reset.
 
-        `result` says how bytes come back: "none" (the results as they are), "pair" (results pointer and length),
-        "packed" (one i64, pointer << 32 | length), "inplace" (the result is a length, the bytes replaced `data`).
-        Raises as `call`; results outside memory are an `AbiViolation`.
+        `result` says how bytes come back: "none" (the results as they are), "pair" (results pointer and
+        length), "packed" (one i64, pointer << 32 | length), "inplace" (the result is a length, the bytes
+        replaced `data`). Raises as `call`; results outside memory are an `AbiViolation`.
         """
         if get_ident() != self._gate.box:
             self._gate.refuse()
@@ -171,7 +172,7 @@ class Sandbox:
         return self._engine.stats()
 
     def close(self) -> None:
-        """Free everything. Again is fine; an open context ends. Raises `WrongThread`, `ContextBusy` (in a call)."""
+        """Free everything; again is fine, an open context ends. Raises `WrongThread`, `ContextBusy`."""
         if self._gate.is_closed:
             return
         if not self._gate.is_forked:
@@ -208,7 +209,15 @@ class Sandbox:
             seconds = time.perf_counter() - start
             self._host.records = None
         pages = self._engine.stats().last_pages if reset and self._engine.name == "kvm" else None
-        self._trace(CallRecord(Call(function, args), as_outcome(result), tuple(records), seconds, pages))
+        self._trace(
+            CallRecord(
+                Call(function, cast("tuple[Value, ...]", args)),
+                as_outcome(result),
+                tuple(records),
+                seconds,
+                pages,
+            )
+        )
         return result
 
     def end_context(self) -> None:

@@ -55,7 +55,7 @@ class Calls:
             result = entry(tuple(flat), reset and done)
             if done or isinstance(result, Failure):
                 return result
-            return read_result(as_values(result), type_, form, spans, self._engine)
+            return read_result(as_values(result), type_, form, spans, self._engine, self._vectors.memory)
         finally:
             if reset and not done:
                 self._engine.reset()

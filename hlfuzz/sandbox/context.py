@@ -93,7 +93,7 @@ class CallContext:
         self.finish()
         if error is None and not self._poison:
             warnings.warn(
-                "call context left without finish(): the sandbox was reset all the same; call finish() to say so",
+                "call context left without finish(): the sandbox was reset all the same; call finish() first",
                 HlfuzzWarning,
                 stacklevel=2,
             )

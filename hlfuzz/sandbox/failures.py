@@ -7,14 +7,16 @@ from hlfuzz.model import Failure, HostError, Timeout, Trap, Violation
 
 
 def failed(function: str, outcome: Failure) -> CallFailed:
-    """The exception for `outcome` of a call of `function`; its `__cause__` is the host function's exception."""
+    """The exception for `outcome` of a call of `function`; its `__cause__` is the host function's
+    exception."""
     match outcome:
         case Trap(code, message):
             detail = f": {message}" if message else ""
             return GuestTrap(f"guest trapped: {code} ({function!r}){detail}", outcome)
         case Timeout(deadline_us):
             return GuestTimeout(
-                f"guest stopped at its deadline of {deadline_us / 1e6:g} s ({function!r}): raise `deadline` if it needs more",
+                f"guest stopped at its deadline of {deadline_us / 1e6:g} s ({function!r}): "
+                "raise `deadline` if it needs more",
                 outcome,
             )
         case Violation(message):

@@ -1,7 +1,7 @@
 """Who may use a sandbox now: the owner thread, once at a time, not after close and not in a forked child.
 
-The check of the fast path is one comparison of `threading.get_ident()` with `Gate.box` (or `Gate.context`), which
-hold the owner's ident while a call may start and 0 at all other times.
+The check of the fast path is one comparison of `threading.get_ident()` with `Gate.box` (or `Gate.context`),
+which hold the owner's ident while a call may start and 0 at all other times.
 """
 
 from __future__ import annotations

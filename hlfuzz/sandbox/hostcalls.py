@@ -1,4 +1,5 @@
-"""Runs host functions for a guest: results checked, calls recorded, and a `Caller` for those that ask for one."""
+"""Runs host functions for a guest: results checked, calls recorded, and a `Caller` for those that ask for
+one."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from hlfuzz.sandbox.providers import Linked
 from hlfuzz.sandbox.values import canonical_results, refuse_references
 
 MAX_DEPTH: Final = 16
-"""Calls into one guest that may be open at once: the outermost and the nested ones (the native library's limit)."""
+"""Calls into one guest that may be open at once: the outermost and the nested ones (the native library's
+limit)."""
 
 
 class Caller:
@@ -48,7 +50,8 @@ class Caller:
         return Globals(self._guest, self._engine, self._check)
 
     def call(self, function: str, /, *args: Value | bytes) -> Returned:
-        """Call back into the guest, in the state of the call in progress. Raises `CallFailed` and `UsageError`.
+        """Call back into the guest, in the state of the call in progress. Raises `CallFailed` and
+        `UsageError`.
 
         A guest that times out in a nested call cannot go on: the outermost call times out too.
         """

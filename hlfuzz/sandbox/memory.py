@@ -18,11 +18,12 @@ class GuestMemory:
     def __init__(self, guest: Guest, engine: Engine, name: str | None, check: Callable[[], None]) -> None:
         self._engine = engine
         self._check = check
-        self._export = guest.default_memory() if name is None else guest.export(name, ExternKind.MEMORY)
-        self._where = f"{guest.name}, memory {self._export.name if self._export else 'imported'!r}"
-        self._wraps = not (
-            isinstance(self._export, Export) and cast("MemoryType", self._export.type).memory64
-        )
+        export = guest.default_memory() if name is None else guest.export(name, ExternKind.MEMORY)
+        if export is None:
+            raise UsageError(f"no exported memory ({guest.name}): the module keeps its memory to itself")
+        self._export = export
+        self._where = f"{guest.name}, memory {export.name!r}"
+        self._wraps = not cast("MemoryType", export.type).memory64
 
     @property
     def size(self) -> int:
@@ -31,7 +32,8 @@ class GuestMemory:
         return self._engine.memory_size(self._export)
 
     def read(self, address: int, length: int) -> bytes:
-        """A copy of `length` bytes. A negative address is an i32 above 2 GiB. Raises `UsageError` out of range."""
+        """A copy of `length` bytes. A negative address is an i32 above 2 GiB. Raises `UsageError` out of
+        range."""
         self._check()
         start = self._address(address)
         data = self._engine.memory_read(self._export, start, length) if start >= 0 and length >= 0 else None

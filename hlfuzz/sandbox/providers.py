@@ -16,8 +16,8 @@ from hlfuzz.sandbox.values import canonical
 
 @dataclass(frozen=True, slots=True)
 class HostFunction:
-    """A host function. With `caller` its first argument is a `Caller`; a plain callable whose first parameter is
-    annotated `Caller` gets one too."""
+    """A host function. With `caller` its first argument is a `Caller`; a plain callable whose first parameter
+    is annotated `Caller` gets one too."""
 
     fn: Callable[..., Any]
     caller: bool = False
@@ -54,8 +54,8 @@ class Linked:
 def link(guest: Guest, host: Mapping[str, Provider]) -> Linked:
     """Match every import of `guest` with its provider "module.name".
 
-    Raises `LinkError`: all imports without provider, providers that nothing imports, wrong kinds, functions that do
-    not take the import's number of arguments, globals whose value does not fit.
+    Raises `LinkError`: all imports without provider, providers that nothing imports, wrong kinds, functions
+    that do not take the import's number of arguments, globals whose value does not fit.
     """
     imports = guest.info.imports
     _check_names(guest, imports, host)
@@ -128,7 +128,8 @@ def _function(wanted: Import, type_: FuncType, provider: Provider) -> HostFuncti
         function = HostFunction(provider, _wants_caller(provider))
     else:
         raise LinkError(
-            f"the import is a function {type_}, the provider is {type(provider).__name__} ({wanted.key}): pass a callable"
+            f"the import is a function {type_}, the provider is {type(provider).__name__} "
+            f"({wanted.key}): pass a callable"
         )
     if ValType.REF in type_.params + type_.results:
         raise LinkError(f"host functions cannot have typed references ({wanted.key} {type_}): use numbers")

@@ -1,7 +1,7 @@
 """Checks Python values against Wasm types and gives them the one form that both engines use.
 
-Canonical form: i32 and i64 are signed ints, f32 and f64 are floats (a NaN is `Float32`/`Float64`, so that its bits
-survive), v128 is 16 bytes.
+Canonical form: i32 and i64 are signed ints, f32 and f64 are floats (a NaN is `Float32`/`Float64`, so that its
+bits survive), v128 is 16 bytes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import struct
 from collections.abc import Sequence
-from typing import Final, SupportsFloat, cast
+from typing import Any, Final, SupportsFloat, TypeGuard, cast
 
 from hlfuzz.errors import UsageError
 from hlfuzz.model import Float32, Float64, FuncType, ValType, Value
@@ -21,8 +21,8 @@ _BITS: Final = {ValType.I32: 32, ValType.I64: 64}
 def canonical(value: object, type_: ValType) -> Value:
     """`value` as a Wasm value of `type_`.
 
-    Integers may be given signed or unsigned; an f32 is rounded to the nearest. Raises `ValueError` with what is
-    wrong, for the caller to say where.
+    Integers may be given signed or unsigned; an f32 is rounded to the nearest. Raises `ValueError` with what
+    is wrong, for the caller to say where.
     """
     match type_:
         case ValType.I32 | ValType.I64:
@@ -32,7 +32,7 @@ def canonical(value: object, type_: ValType) -> Value:
         case ValType.F64:
             return _f64(value)
         case ValType.V128:
-            if isinstance(value, (bytes, bytearray, memoryview)) and len(value) == V128_BYTES:
+            if is_bytes(value) and len(value) == V128_BYTES:
                 return bytes(value)
             raise ValueError(f"{_show(value)} is not {V128_BYTES} bytes")
         case _:
@@ -56,7 +56,8 @@ def canonical_args(args: Sequence[object], type_: FuncType, function: str) -> tu
 
 
 def canonical_results(returned: object, type_: FuncType) -> tuple[Value, ...]:
-    """What a host function returned, as the results of its import. Raises `ValueError` that says what was expected."""
+    """What a host function returned, as the results of its import. Raises `ValueError` that says what was
+    expected."""
     types = ", ".join(type_.results)
     expected = f"expected {types}" if len(type_.results) == 1 else f"expected a tuple ({types})"
     match len(type_.results):
@@ -67,13 +68,18 @@ def canonical_results(returned: object, type_: FuncType) -> tuple[Value, ...]:
         case 1:
             results: Sequence[object] = (returned,)
         case count:
-            if not isinstance(returned, (tuple, list)) or len(cast("Sequence[object]", returned)) != count:
+            results = cast("Sequence[object]", returned) if isinstance(returned, (tuple, list)) else ()
+            if len(results) != count:
                 raise ValueError(f"returned {_show(returned)}, {expected}")
-            results = cast("Sequence[object]", returned)
     try:
         return tuple(canonical(r, t) for r, t in zip(results, type_.results, strict=True))
     except ValueError as e:
         raise ValueError(f"returned {_show(returned)}, {expected}: {e}") from None
+
+
+def is_bytes(value: object) -> TypeGuard[bytes | bytearray | memoryview[int]]:
+    """Whether `value` is bytes of some kind."""
+    return isinstance(value, (bytes, bytearray, memoryview))
 
 
 def refuse_references(type_: FuncType, function: str) -> None:
@@ -82,8 +88,8 @@ def refuse_references(type_: FuncType, function: str) -> None:
         for position, t in enumerate(types, 1):
             if t.is_reference:
                 raise UsageError(
-                    f"reference types cannot cross between host and guest ({function!r}, {role} {position}, {t}): "
-                    "call a function whose parameters and results are numbers or vectors"
+                    f"reference types cannot cross between host and guest ({function!r}, {role} {position}, "
+                    f"{t}): call a function whose parameters and results are numbers or vectors"
                 )
 
 
@@ -109,7 +115,7 @@ def f64_bits(value: float) -> int:
 
 
 def _integer(value: object, bits: int) -> int:
-    if isinstance(value, (bytes, bytearray, memoryview)):
+    if is_bytes(value):
         raise ValueError(
             f"{_show(value)} is not an integer: bytes need two integer parameters, pointer and length"
         )
@@ -144,7 +150,7 @@ def _float(value: object) -> float:
         raise ValueError(f"{_show(value)} does not fit") from None
 
 
-def _show(value: object) -> str:
+def _show(value: Any) -> str:
     try:
         text = repr(value)
     except ValueError:  # an int of more digits than Python prints

@@ -10,11 +10,12 @@ from hlfuzz.guest import CONVENTIONS, Guest, find_allocator
 from hlfuzz.guest.allocator import Allocator
 from hlfuzz.model import Export, Failure, FuncType, ValType, Value, Violation
 from hlfuzz.sandbox.engines.base import Engine, Returned
-from hlfuzz.sandbox.values import canonical_args
+from hlfuzz.sandbox.values import canonical_args, is_bytes
 
 ResultForm: TypeAlias = Literal["none", "pair", "packed", "inplace"]
 """How a byte-vector call gives bytes back: "none" (its values as they are), "pair" (results pointer, length),
-"packed" (one i64, pointer << 32 | length), "inplace" (the result is a length, the bytes overwrite the input)."""
+"packed" (one i64, pointer << 32 | length), "inplace" (the result is a length, the bytes overwrite the
+input)."""
 
 RESULT_FORMS: Final[tuple[ResultForm, ...]] = ("none", "pair", "packed", "inplace")
 
@@ -31,13 +32,14 @@ def place(
 ) -> tuple[list[object], list[tuple[int, int]]] | Failure:
     """`args` with every byte vector written to guest memory and replaced by pointer and length.
 
-    Also gives the (pointer, length) of each. Raises `UsageError` before anything runs when the arguments do not fit.
+    Also gives the (pointer, length) of each. Raises `UsageError` before anything runs when the arguments do
+    not fit.
     """
     spans = _spans(args, type_)
     if spans is None:
         raise UsageError(
-            f"{len(args)} arguments do not fit ({function!r} {type_}): pass one value a parameter, or bytes in the "
-            "place of two integer parameters, pointer and length"
+            f"{len(args)} arguments do not fit ({function!r} {type_}): pass one value a parameter, or bytes "
+            "in the place of two integer parameters, pointer and length"
         )
     scalars = [
         value
@@ -53,7 +55,7 @@ def place(
         if not is_vector:
             flat.append(arg)
             continue
-        assert isinstance(arg, (bytes, bytearray, memoryview))
+        assert is_bytes(arg)
         address = vectors.put(bytes(arg), placed, call)
         if isinstance(address, Failure):
             return address
@@ -63,19 +65,21 @@ def place(
 
 
 class Vectors:
-    """Allocation in one guest: by its allocator (found by convention, or named), or at a fixed scratch address."""
+    """Allocation in one guest: by its allocator (found by convention, or named), or at a fixed scratch
+    address."""
 
     def __init__(self, guest: Guest, engine: Engine, allocator: str | int | None) -> None:
         self._guest = guest
         self._engine = engine
+        self._memory = guest.default_memory()
         self._scratch = allocator if isinstance(allocator, int) else None
         self._allocator: Allocator | None = None
         if not isinstance(allocator, int):
             self._allocator = find_allocator(guest.info, allocator)
             if allocator is not None and self._allocator is None:
                 raise UsageError(
-                    f"no allocator {allocator!r} ({guest.name}): name an exported function (length) -> pointer, "
-                    "or give a scratch address"
+                    f"no allocator {allocator!r} ({guest.name}): name an exported function "
+                    "(length) -> pointer, or give a scratch address"
                 )
         elif allocator < 0:
             raise UsageError(
@@ -84,11 +88,22 @@ class Vectors:
 
     def check(self, type_: FuncType, function: str) -> None:
         """Raise `UsageError` when there is no way to allocate."""
+        if self._memory is None:
+            raise UsageError(
+                f"no exported memory for the bytes of {function!r} ({self._guest.name}): export it"
+            )
         if self._allocator is None and self._scratch is None:
             raise UsageError(
                 f"no allocator for the bytes of {function!r} {type_} ({self._guest.name}): export one of "
-                f"{', '.join(CONVENTIONS)}, or pass allocator=NAME or allocator=ADDRESS of scratch memory to Sandbox"
+                f"{', '.join(CONVENTIONS)}, or pass allocator=NAME or allocator=ADDRESS (of scratch memory) "
+                "to Sandbox"
             )
+
+    @property
+    def memory(self) -> Export:
+        """The memory that vectors are in; there is one after `check`."""
+        assert self._memory is not None
+        return self._memory
 
     def put(self, data: bytes, placed: Sequence[tuple[int, int]], call: CallExport) -> int | Failure:
         """Write `data` after what is `placed` already; its address, or why the guest could not take it."""
@@ -108,8 +123,8 @@ class Vectors:
         name = self._allocator.export.name
         if address == 0 and data:
             return Violation(f"allocator {name!r} returned null for {len(data)} bytes")
-        if address < 0 or not self._engine.memory_write(None, address, data):
-            size = self._engine.memory_size(None)
+        if address < 0 or not self._engine.memory_write(self.memory, address, data):
+            size = self._engine.memory_size(self.memory)
             return Violation(
                 f"allocator {name!r} returned {address} for {len(data)} bytes, outside memory 0..{size}"
             )
@@ -120,10 +135,10 @@ class Vectors:
         address = self._scratch
         if placed:
             address = -(-sum(placed[-1]) // _SCRATCH_ALIGNMENT) * _SCRATCH_ALIGNMENT
-        if not self._engine.memory_write(None, address, data):
+        if not self._engine.memory_write(self.memory, address, data):
             raise UsageError(
                 f"{len(data)} bytes at scratch address {address} are outside memory "
-                f"0..{self._engine.memory_size(None)} ({self._guest.name}): choose a lower address"
+                f"0..{self._engine.memory_size(self.memory)} ({self._guest.name}): choose a lower address"
             )
         return address
 
@@ -134,6 +149,7 @@ def read_result(
     form: ResultForm,
     placed: Sequence[tuple[int, int]],
     engine: Engine,
+    memory: Export,
 ) -> bytes | Violation:
     """The bytes that a call's results stand for."""
     numbers = [
@@ -152,21 +168,22 @@ def read_result(
             raise UsageError(
                 f"results {type_} cannot be read as {form!r}: choose one of {', '.join(RESULT_FORMS)}"
             )
-    data = engine.memory_read(None, address, length) if address >= 0 and length >= 0 else None
+    data = engine.memory_read(memory, address, length) if address >= 0 and length >= 0 else None
     if data is None:
         return Violation(
-            f"results name {length} bytes at {address}, outside memory 0..{engine.memory_size(None)}"
+            f"results name {length} bytes at {address}, outside memory 0..{engine.memory_size(memory)}"
         )
     return data
 
 
 def _spans(args: Sequence[object], type_: FuncType) -> list[bool] | None:
-    """For each argument whether it is a byte vector, which takes two parameters; None when they do not fit."""
+    """For each argument whether it is a byte vector, which takes two parameters; None when they do not
+    fit."""
     spans: list[bool] = []
     at = 0
     for arg in args:
         pair = type_.params[at : at + 2]
-        is_vector = isinstance(arg, (bytes, bytearray, memoryview)) and pair in _POINTER_AND_LENGTH
+        is_vector = is_bytes(arg) and pair in _POINTER_AND_LENGTH
         spans.append(is_vector)
         at += 2 if is_vector else 1
     return spans if at == len(type_.params) else None

@@ -65,15 +65,15 @@ class Engine(Protocol):
         """Bring all state back to the snapshot."""
         ...
 
-    def memory_size(self, memory: Export | None) -> int:
-        """Bytes of an exported memory, or of the default one. Raises `UsageError` when there is none."""
+    def memory_size(self, memory: Export) -> int:
+        """Bytes of an exported memory."""
         ...
 
-    def memory_read(self, memory: Export | None, address: int, length: int) -> bytes | None:
+    def memory_read(self, memory: Export, address: int, length: int) -> bytes | None:
         """A copy of guest memory; None when out of range."""
         ...
 
-    def memory_write(self, memory: Export | None, address: int, data: bytes) -> bool:
+    def memory_write(self, memory: Export, address: int, data: bytes) -> bool:
         """Write guest memory; False (and nothing written) when out of range."""
         ...
 

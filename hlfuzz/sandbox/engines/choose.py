@@ -12,7 +12,8 @@ from hlfuzz.vmm import probe
 
 
 def open_engine(name: str, guest: Guest, host: HostSide, options: Options) -> Engine:
-    """Open the engine `name`; "auto" is kvm where it is usable, else inprocess with a warning once a process."""
+    """Open the engine `name`; "auto" is kvm where it is usable, else inprocess with a warning once a
+    process."""
     match name:
         case "auto":
             reason = why_no_kvm()
@@ -41,8 +42,8 @@ def why_no_kvm() -> str:
 @functools.cache
 def _warn_once(reason: str) -> None:
     warnings.warn(
-        f"no micro-VM on this machine ({reason}): the guest runs in this process, behind one wall instead of two; "
-        "`hlfuzz doctor` says how to fix it",
+        f"no micro-VM on this machine ({reason}): the guest runs in this process, behind one wall "
+        "instead of two; `hlfuzz doctor` says how to fix it",
         HlfuzzWarning,
         stacklevel=5,
     )

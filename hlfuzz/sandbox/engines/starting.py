@@ -24,7 +24,8 @@ def start_error(guest: Guest, function: str, outcome: Failure, seconds: float) -
     match outcome:
         case Timeout():
             return StartError(
-                f"{function} did not end in {seconds:g} s ({guest.name}): raise Limits.start_seconds if it needs more"
+                f"{function} did not end in {seconds:g} s ({guest.name}): "
+                "raise Limits.start_seconds if it needs more"
             )
         case HostError(host_function, message, exception):
             error = StartError(

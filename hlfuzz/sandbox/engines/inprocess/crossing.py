@@ -1,7 +1,8 @@
 """How values cross between Python and a guest through the PyPI `wasmtime` package.
 
-The package's `Val` has no v128 and rounds an f32 NaN through a C double. So an f32 crosses as the i32 of its bits and a
-v128 as two i64 (low, high); the shims (see `shims`) convert on the Wasm side. Reference types do not cross.
+The package's `Val` has no v128 and rounds an f32 NaN through a C double. So an f32 crosses as the i32 of its
+bits and a v128 as two i64 (low, high); the shims (see `shims`) convert on the Wasm side. Reference types do
+not cross.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ _VALTYPES: Final[dict[str, Callable[[], wasmtime.ValType]]] = {
 
 
 class InProcessEngine:
-    """The engine of one sandbox. A start function that calls host functions calls them again at each reset."""
+    """The engine of one sandbox. A start function that calls host functions calls them again at each
+    reset."""
 
     def __init__(self, guest: Guest, host: HostSide, options: Options) -> None:
         self._guest = guest
@@ -93,18 +94,18 @@ class InProcessEngine:
         self._drop()
         self._live()
 
-    def memory_size(self, memory: Export | None) -> int:
+    def memory_size(self, memory: Export) -> int:
         instance = self._live()
         return instance.memory(memory).data_len(instance.store)
 
-    def memory_read(self, memory: Export | None, address: int, length: int) -> bytes | None:
+    def memory_read(self, memory: Export, address: int, length: int) -> bytes | None:
         instance = self._live()
         mem = instance.memory(memory)
         if address + length > mem.data_len(instance.store):
             return None
         return bytes(mem.read(instance.store, address, address + length))
 
-    def memory_write(self, memory: Export | None, address: int, data: bytes) -> bool:
+    def memory_write(self, memory: Export, address: int, data: bytes) -> bool:
         instance = self._live()
         mem = instance.memory(memory)
         if address + len(data) > mem.data_len(instance.store):

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import wasmtime
 
-from hlfuzz.errors import EnvironmentProblem, HlfuzzError, ModuleError, StartError, UsageError
+from hlfuzz.errors import EnvironmentProblem, HlfuzzError, ModuleError, StartError
 from hlfuzz.guest import Guest
-from hlfuzz.model import Export, ExternKind, GlobalType, Value
+from hlfuzz.model import Export, GlobalType, Value
 from hlfuzz.sandbox.engines.inprocess import shims
 from hlfuzz.sandbox.engines.inprocess.crossing import Raw, lift, lower
 from hlfuzz.sandbox.engines.inprocess.traps import trap_of
@@ -29,19 +29,19 @@ class Loaded:
 
 
 class Instance:
-    """A fresh instance; its start function has not run. Raises `ModuleError`, `StartError`, `EnvironmentProblem`."""
+    """A fresh instance; its start function has not run. Raises `ModuleError`, `StartError`,
+    `EnvironmentProblem`."""
 
     def __init__(self, loaded: Loaded) -> None:
-        self._guest = loaded.guest
         limits = loaded.guest.limits
         self.store = store = wasmtime.Store(loaded.engine)
-        store.set_limits(memory_size=limits.memory_bytes, table_elements=limits.table_elements)
+        store.set_limits(memory_size=loaded.guest.memory_limit, table_elements=limits.table_elements)
         self.arm()
-        self._imports: list[Any] = []
         try:
+            imports: list[Any] = []
             if loaded.front is not None:
-                self._imports = list(loaded.host.instantiate(store, loaded.front).exports(store).by_index)
-            instance = wasmtime.Instance(store, loaded.module, self._imports)
+                imports = list(loaded.host.instantiate(store, loaded.front).exports(store).by_index)
+            instance = wasmtime.Instance(store, loaded.module, imports)
             # By name and on demand: a module may have 10^5 exports.
             self._exports = wasmtime.Linker(loaded.engine)
             self._exports.define_instance(store, shims.GUEST, instance)
@@ -72,17 +72,9 @@ class Instance:
         assert self._shimmed is not None
         return cast("wasmtime.Func", self._shimmed[name])
 
-    def memory(self, export: Export | None) -> wasmtime.Memory:
-        """An exported memory; for None the default one, which may be an imported one."""
-        export = export or self._guest.default_memory()
-        if export is not None:
-            return cast("wasmtime.Memory", self._extern(export.name))
-        for index, wanted in enumerate(self._guest.info.imports):
-            if wanted.kind is ExternKind.MEMORY:
-                return cast("wasmtime.Memory", self._imports[index])
-        raise UsageError(
-            f"no memory to reach ({self._guest.name}): the module neither exports nor imports one"
-        )
+    def memory(self, export: Export) -> wasmtime.Memory:
+        """An exported memory."""
+        return cast("wasmtime.Memory", self._extern(export.name))
 
     def global_get(self, export: Export) -> Value:
         """An exported global's value."""

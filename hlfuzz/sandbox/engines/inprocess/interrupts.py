@@ -1,9 +1,9 @@
 """Holds Ctrl-C back while a callback from Wasm may be entered.
 
-Python runs a pending SIGINT handler at the first bytecode of any function, so also in the C callback of a host
-function before its first `try`; an exception raised there is printed and lost. While a guest with host functions
-runs in the main thread, SIGINT is therefore noted, the guest stopped, and the handler run when the call is over.
-Inside a host function's own code it is raised at once.
+Python runs a pending SIGINT handler at the first bytecode of any function, so also in the C callback of a
+host function before its first `try`; an exception raised there is printed and lost. While a guest with host
+functions runs in the main thread, SIGINT is therefore noted, the guest stopped, and the handler run when the
+call is over. Inside a host function's own code it is raised at once.
 """
 
 from __future__ import annotations

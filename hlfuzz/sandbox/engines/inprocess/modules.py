@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from weakref import WeakKeyDictionary
 
 import wasmtime
@@ -63,7 +64,7 @@ def _compile(guest: Guest) -> Modules:
         )
     except wasmtime.WasmtimeError as e:
         raise ModuleError(
-            f"the wasmtime package {wasmtime.__version__} cannot compile the module ({guest.name}): {e}; "
+            f"the wasmtime package {version('wasmtime')} cannot compile the module ({guest.name}): {e}; "
             "use engine='kvm', or another release of the package",
             reason="unsupported",
         ) from e

@@ -1,9 +1,9 @@
 """The Wasm modules, as WAT, that stand before and behind a guest in the in-process engine.
 
-The front shim is what the guest imports: its functions lower their arguments (see `crossing`) and call the host, which
-returns one more i32, not zero when the call must end; then the shim traps. So no exception passes through a callback
-of the `wasmtime` package, which keeps it in a process-wide variable. The back shim does the same for exports with f32
-or v128 in their types.
+The front shim is what the guest imports: its functions lower their arguments (see `crossing`) and call the
+host, which returns one more i32, not zero when the call must end; then the shim traps. So no exception passes
+through a callback of the `wasmtime` package, which keeps it in a process-wide variable. The back shim does
+the same for exports with f32 or v128 in their types.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from hlfuzz.sandbox.engines.inprocess.crossing import lowered
 from hlfuzz.sandbox.values import f32_bits, f64_bits
 
 HOST: Final = "host"
-"""Module under which the front shim imports host functions, each by its position in the guest's import list."""
+"""Module under which the front shim imports host functions, each by its position in the guest's import
+list."""
 
 GUEST: Final = "guest"
 """Module under which the back shim imports the guest's exports."""

@@ -1,8 +1,8 @@
 """Takes the start section out of a module, so that its function can be called once the instance exists.
 
-While `wasmtime` runs a start function the host has no handle of the instance: a host function called from it could
-not reach the guest's memory. Here the function becomes an export, called right after instantiation, as the core
-specification orders it (4.5.4 "Instantiation", its last step).
+While `wasmtime` runs a start function the host has no handle of the instance: a host function called from it
+could not reach the guest's memory. Here the function becomes an export, called right after instantiation, as
+the core specification orders it (4.5.4 "Instantiation", its last step).
 """
 
 from __future__ import annotations

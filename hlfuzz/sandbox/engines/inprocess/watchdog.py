@@ -1,7 +1,8 @@
 """Stops a guest at its deadline: one daemon thread a process, asleep while nothing runs.
 
-A deadline is CPU time of the calling thread plus a wall-clock cap, as in the micro-VM. A thread cannot use more CPU
-time than wall time passes, so the watchdog sleeps until the nearest deadline could be reached and looks again.
+A deadline is CPU time of the calling thread plus a wall-clock cap, as in the micro-VM. A thread cannot use
+more CPU time than wall time passes, so the watchdog sleeps until the nearest deadline could be reached and
+looks again.
 """
 
 from __future__ import annotations

@@ -1,0 +1,96 @@
+"""Boots guests in micro-VMs and keeps the snapshots: each guest is compiled and booted once, then cloned."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+from weakref import WeakKeyDictionary
+
+from hlfuzz.guest import Guest
+from hlfuzz.model import Failure, GlobalType, ValType, Value, value_bits
+from hlfuzz.sandbox.engines.base import HostSide
+from hlfuzz.sandbox.engines.starting import START, start_error
+from hlfuzz.vmm import Boot, Machine, Module, Template, cache_folder
+
+
+class Runner(Protocol):
+    """Runs a booting VM with its host functions (`KvmEngine`)."""
+
+    made_host_calls: bool
+
+    def run(self, start: Callable[[], int]) -> Failure | None: ...
+
+
+MakeRunner: TypeAlias = Callable[[Guest, HostSide, Machine, int], Runner]
+_Key: TypeAlias = tuple[bytes, ...]
+
+
+def booted(guest: Guest, host: HostSide, runner: MakeRunner) -> Template:
+    """The snapshot of a guest. One whose start function called the host is booted anew for each sandbox,
+    because what the host did is part of it. Raises `ModuleError`, `StartError`, `EnvironmentProblem`."""
+    values = _imported_globals(guest, host)
+    key = tuple(value_bits(value) for _, value in values)
+    with _lock:
+        template = _templates.get(guest, {}).get(key)
+    if template is not None:
+        return template
+    limits = guest.limits
+    seconds = limits.start_seconds
+    boot = Boot(
+        compiled(guest),
+        guest.name,
+        memory_bytes=guest.memory_limit,
+        table_elements=limits.table_elements,
+        stack_bytes=limits.stack_bytes,
+        cpu_us=round(seconds * 1e6),
+        wall_us=round(seconds * 1e7),
+        globals=values,
+    )
+    try:
+        running = runner(guest, host, boot, round(seconds * 1e6))
+        outcome = running.run(boot.run)
+        if outcome is not None:
+            raise start_error(guest, START, outcome, seconds)
+        template = boot.finish()
+    finally:
+        boot.close()
+    if not running.made_host_calls:
+        with _lock:
+            _templates.setdefault(guest, {})[key] = template
+    return template
+
+
+def compiled(guest: Guest) -> Module:
+    """The compiled module of a guest, from memory, the user's cache folder, or the compiler."""
+    with _lock:
+        module = _modules.get(guest)
+    if module is None:
+        module = Module(guest.wasm, guest.name, max_bytes=guest.limits.module_bytes, cache=cache_folder())
+        with _lock:
+            _modules[guest] = module
+    return module
+
+
+def _imported_globals(guest: Guest, host: HostSide) -> list[tuple[ValType, Value]]:
+    return [
+        (imported.type.value, host.globals[index])
+        for index, imported in enumerate(guest.info.imports)
+        if isinstance(imported.type, GlobalType)
+    ]
+
+
+_lock = threading.Lock()
+_modules: WeakKeyDictionary[Guest, Module] = WeakKeyDictionary()
+_templates: WeakKeyDictionary[Guest, dict[_Key, Template]] = WeakKeyDictionary()
+_inherited: list[object] = []
+
+
+def _after_fork() -> None:
+    global _lock, _templates
+    _inherited.append(_templates)  # a parent's snapshots cannot be used here, nor be unmapped safely
+    _lock, _templates = threading.Lock(), WeakKeyDictionary()
+
+
+os.register_at_fork(after_in_child=_after_fork)

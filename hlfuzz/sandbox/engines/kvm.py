@@ -1,0 +1,189 @@
+"""Runs a guest in a KVM micro-VM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from hlfuzz.errors import HlfuzzError, UsageError
+from hlfuzz.guest import Guest
+from hlfuzz.model import Export, Failure, FuncType, GlobalType, HostError, Stats, Timeout, Trap, Value
+from hlfuzz.sandbox.engines.base import EngineName, Entry, HostSide, Options, Returned
+from hlfuzz.sandbox.engines.booting import booted
+from hlfuzz.sandbox.values import canonical_args
+from hlfuzz.vmm import DEFAULT_MEMORY, Machine, Slots, status
+
+
+class KvmEngine:
+    """The engine of one sandbox, over one `Machine`."""
+
+    def __init__(self, guest: Guest, host: HostSide, machine: Machine, deadline_us: int) -> None:
+        self._guest = guest
+        self._host = host
+        self._machine = machine
+        self._deadline_us = deadline_us
+        self._imports = [
+            (t, Slots(t.results)) if isinstance(t := i.type, FuncType) else None for i in guest.info.imports
+        ]
+        self._depth = 0
+        self._failure: HostError | None = None
+        self._ended: Failure | None = None
+        """Outcome of a nested call that ended every open call with it."""
+        self.made_host_calls = False
+
+    @property
+    def name(self) -> EngineName:
+        return "kvm"
+
+    def entry(self, export: Export) -> Entry:
+        machine = self._machine
+        type_ = cast("FuncType", export.type)
+        slots = Slots(type_.params)
+        fast = machine.fast_call(export, slots)
+        results = machine.results(type_)
+
+        def call(args: tuple[object, ...], reset: bool) -> Returned | Failure:
+            # A try block costs nothing until it is left by an exception; Ctrl-C may come at any instruction.
+            try:
+                if fast is not None:
+                    try:
+                        code = fast(args, reset)
+                    except (TypeError, OverflowError, ValueError):
+                        code = checked(args, reset)
+                else:
+                    code = checked(args, reset)
+                if code == status.DONE:
+                    return results()
+                return self._go_on(code, results)
+            except HlfuzzError:  # nothing was done, or nothing more can be
+                raise
+            except BaseException:
+                self._abandon()
+                raise
+
+        def checked(args: tuple[object, ...], reset: bool) -> int:
+            slots.put(canonical_args(args, type_, export.name))
+            return machine.call(export, slots, reset)
+
+        return call
+
+    def run(self, start: Callable[[], int]) -> Failure | None:
+        """Run what `start` starts to its end, with the host functions."""
+        try:
+            outcome = self._go_on(start(), _no_results)
+        except BaseException:
+            self._machine.close()
+            raise
+        return outcome if isinstance(outcome, Failure) else None
+
+    def reset(self) -> None:
+        if self._machine.reset() != status.DONE:
+            raise self._dead()
+
+    def memory_size(self, memory: Export) -> int:
+        return self._machine.memory_size(self._position(memory))
+
+    def memory_read(self, memory: Export, address: int, length: int) -> bytes | None:
+        return self._machine.memory_read(self._position(memory), address, length)
+
+    def memory_write(self, memory: Export, address: int, data: bytes) -> bool:
+        return self._machine.memory_write(self._position(memory), address, data)
+
+    def global_get(self, export: Export) -> Value:
+        return self._machine.global_get(export, cast("GlobalType", export.type))
+
+    def global_set(self, export: Export, value: Value) -> None:
+        self._machine.global_set(export, cast("GlobalType", export.type), value)
+
+    def stats(self) -> Stats:
+        return self._machine.stats()
+
+    def close(self) -> None:
+        self._machine.close()
+
+    def _go_on(self, code: int, results: Callable[[], Returned]) -> Returned | Failure:
+        while True:
+            if code == status.DONE:
+                return results()
+            if code == status.RUNNING:
+                code = self._machine.wait()
+            elif code == status.HOSTCALL:
+                code = self._host_call()
+                if self._ended is not None:
+                    return self._end(self._ended)
+            elif code == status.TRAP:
+                return self._trapped()
+            elif code == status.TIMEOUT:
+                return self._end(Timeout(self._deadline_us))
+            elif code == status.DEAD:
+                raise self._dead()
+            else:
+                raise UsageError(
+                    f"call refused ({self._guest.name}): {self._machine.message() or 'a call is open'}"
+                )
+
+    def _host_call(self) -> int:
+        self.made_host_calls = True
+        index = self._machine.host_call()
+        imported = self._imports[index]
+        assert imported is not None  # the library checked that it is a function
+        type_, slots = imported
+        args = () if any(t.is_reference for t in type_.params) else self._machine.host_args(type_.params)
+        self._depth += 1
+        try:
+            values = self._host.invoke(index, args, self)
+        except Exception as e:
+            if self._ended is not None:
+                return status.TRAP
+            self._failure = self._host.failure(index, e)
+            return self._machine.fail(self._failure.message)
+        finally:
+            self._depth -= 1
+        if self._ended is not None:
+            return status.TRAP
+        slots.put(values)
+        return self._machine.resume(slots)
+
+    def _trapped(self) -> Failure:
+        trap = self._machine.trap()
+        if trap.by_host and self._failure is not None:
+            failure, self._failure = self._failure, None
+            return failure
+        outcome = Trap(trap.name, trap.message)
+        return self._end(outcome) if trap.restored else outcome
+
+    def _end(self, outcome: Failure) -> Failure:
+        """The sandbox is at its snapshot: every open call has ended with `outcome`."""
+        self._ended = outcome if self._depth else None
+        return outcome
+
+    def _abandon(self) -> None:
+        """An exception leaves a call that may still be open: end it, unless an outer call will."""
+        if self._depth == 0:
+            self._failure = self._ended = None
+            if not self._machine.closed and self._machine.kill() != status.DONE:
+                raise self._dead()
+
+    def _dead(self) -> HlfuzzError:
+        return HlfuzzError(f"the micro-VM cannot go on ({self._guest.name}): {self._machine.message()}")
+
+    def _position(self, memory: Export) -> int:
+        # The default memory's place is known without asking the guest.
+        return DEFAULT_MEMORY if memory == self._guest.default_memory() else memory.index
+
+
+def open_kvm(guest: Guest, host: HostSide, options: Options) -> KvmEngine:
+    """Clone the guest's snapshot. Raises `ModuleError`, `StartError`, `EnvironmentProblem`."""
+    machine = booted(guest, host, KvmEngine).clone(
+        transport=options.transport,
+        reset=options.reset,
+        cpu=options.cpu,
+        cpu_us=options.deadline_us,
+        wall_us=options.wall_deadline_us,
+        verify_every=options.verify,
+    )
+    return KvmEngine(guest, host, machine, options.deadline_us)
+
+
+def _no_results() -> Returned:
+    return None

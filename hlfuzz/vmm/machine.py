@@ -1,0 +1,181 @@
+"""`Machine`: one micro-VM, called, answered, read, written and reset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+from hlfuzz.errors import HlfuzzError
+from hlfuzz.model import Export, FuncType, GlobalType, Stats, ValType, Value
+from hlfuzz.vmm.library import ffi, lib, sized, text
+from hlfuzz.vmm.status import TrapInfo
+from hlfuzz.vmm.values import Slots, read, reader, write
+
+Results: TypeAlias = Value | tuple[Value, ...] | None
+FastCall: TypeAlias = Callable[[tuple[object, ...], int], int]
+"""`call(args, flags)` with exactly as many arguments as parameters, to a status. Raises `TypeError` or
+`OverflowError`, before anything runs, for arguments that are not plain ints and floats in signed range."""
+
+DEFAULT_MEMORY: Final[int] = lib.HL_DEFAULT_MEMORY
+SLICE_US: Final = 50_000
+"""A call comes back with RUNNING after so long, so that Python can run its signal handlers (Ctrl-C)."""
+
+_TRANSPORTS: Final = {lib.HL_TRANSPORT_SPIN: "spin", lib.HL_TRANSPORT_EXIT: "exit"}
+_TRACKING: Final = {lib.HL_TRACK_RING: "ring", lib.HL_TRACK_LOG: "log"}
+
+
+class Machine:
+    """A sandbox of the native library. One thread at a time; statuses are those of `hlfuzz.vmm.status`."""
+
+    def __init__(self, pointer: Any) -> None:
+        self.pointer = ffi.gc(pointer, lib.hl_sandbox_close)
+        self._host_call = ffi.new("hl_hostcall_info *")
+        self.closed = False
+
+    def close(self) -> None:
+        """Free the VM; again is fine."""
+        self.closed = True
+        ffi.release(self.pointer)
+
+    def fast_call(self, export: Export, slots: Slots) -> FastCall | None:
+        """The quickest way to call an export; None when its parameters must go through `slots.put` and
+        `call`."""
+        fast = slots.fast
+        if fast is None:
+            return None
+        hl_call, pointer, index = lib.hl_call, self.pointer, export.index
+        array, count = slots.array, slots.count
+
+        def call(args: tuple[object, ...], flags: int) -> int:
+            for (slot, class_), arg in zip(fast, args, strict=True):
+                if arg.__class__ is not class_:
+                    raise TypeError
+                slot[0] = arg
+            return hl_call(pointer, index, array, count, flags)
+
+        return call
+
+    def call(self, export: Export, slots: Slots, flags: int) -> int:
+        """Call an export with the arguments in `slots`."""
+        return lib.hl_call(self.pointer, export.index, slots.array, slots.count, flags)
+
+    def results(self, type_: FuncType) -> Callable[[], Results]:
+        """Reads the results of the last call that was DONE, for a function of `type_`."""
+        hl_results, pointer, null = lib.hl_results, self.pointer, ffi.NULL
+        match type_.results:
+            case ():
+                return _nothing
+            case (ValType.I32,):  # the most frequent, without a call of the reader
+                return lambda: hl_results(pointer, null).i32
+            case (one,):
+                read_one = reader(one)
+                return lambda: read_one(hl_results(pointer, null))
+            case types:
+                return lambda: read(hl_results(pointer, null), types)
+
+    def wait(self) -> int:
+        """Go on after RUNNING."""
+        return lib.hl_wait(self.pointer)
+
+    def kill(self) -> int:
+        """End whatever call runs or waits, and restore the snapshot."""
+        return lib.hl_kill(self.pointer)
+
+    def reset(self) -> int:
+        """Restore the snapshot."""
+        return lib.hl_reset(self.pointer)
+
+    def host_call(self) -> int:
+        """Position in the import list of the host call that waits."""
+        if lib.hl_hostcall(self.pointer, self._host_call):
+            raise HlfuzzError("no host call waits (micro-VM): this is a defect of hlfuzz, please report it")
+        return getattr(self._host_call, "import")  # a keyword in Python
+
+    def host_args(self, types: Sequence[ValType]) -> tuple[Value, ...]:
+        """Arguments of the host call that `host_call` named, which have these types."""
+        return read(self._host_call.args, types)
+
+    def resume(self, slots: Slots) -> int:
+        """Answer the host call."""
+        return lib.hl_resume(self.pointer, slots.array, slots.count)
+
+    def fail(self, message: str) -> int:
+        """Say that the host function failed."""
+        data = message.encode()
+        return lib.hl_fail(self.pointer, data, len(data))
+
+    def trap(self) -> TrapInfo:
+        """Why the last status was TRAP."""
+        info = sized("hl_trap_info")
+        if lib.hl_trap(self.pointer, info):
+            raise HlfuzzError("no trap to describe (micro-VM): this is a defect of hlfuzz, please report it")
+        message = bytes(ffi.buffer(info.message, info.message_len)).decode("utf-8", "replace")
+        return TrapInfo(info.kind, info.code, message)
+
+    def message(self) -> str:
+        """Why the last status was DEAD or INVALID."""
+        return text(lib.hl_message(self.pointer))
+
+    def memory_size(self, memory: int) -> int:
+        """Bytes of the memory at this position of the export list, or of DEFAULT_MEMORY."""
+        size = ffi.new("uint64_t *")
+        if lib.hl_mem_size(self.pointer, memory, size):
+            raise HlfuzzError(f"memory {memory} cannot be read (micro-VM): {self.message()}")
+        return size[0]
+
+    def memory_read(self, memory: int, address: int, length: int) -> bytes | None:
+        """A private copy; None when out of range."""
+        if address + length > self.memory_size(memory):
+            return None
+        data = ffi.new("uint8_t[]", length)
+        if lib.hl_mem_read(self.pointer, memory, address, data, length):
+            return None
+        return bytes(ffi.buffer(data))
+
+    def memory_write(self, memory: int, address: int, data: bytes) -> bool:
+        """Write; False (and nothing written) when out of range."""
+        return address < 1 << 64 and not lib.hl_mem_write(self.pointer, memory, address, data, len(data))
+
+    def global_get(self, export: Export, type_: GlobalType) -> Value:
+        """Value of an exported global."""
+        slot = ffi.new("hl_value *")
+        if lib.hl_global_get(self.pointer, export.index, slot):
+            raise HlfuzzError(f"global {export.name!r} cannot be read (micro-VM): {self.message()}")
+        return reader(type_.value)(slot)
+
+    def global_set(self, export: Export, type_: GlobalType, value: Value) -> None:
+        """Set an exported mutable global."""
+        slot = ffi.new("hl_value *")
+        write(slot, type_.value, value)
+        if lib.hl_global_set(self.pointer, export.index, slot):
+            raise HlfuzzError(f"global {export.name!r} cannot be set (micro-VM): {self.message()}")
+
+    def stats(self) -> Stats:
+        """Counters since the VM was opened."""
+        s = sized("hl_stats")
+        lib.hl_stats_get(self.pointer, s)
+        return Stats(
+            engine="kvm",
+            transport=_TRANSPORTS[s.transport],
+            tracking=_TRACKING[s.tracking],
+            calls=s.calls,
+            host_calls=s.hostcalls,
+            traps=s.traps,
+            timeouts=s.timeouts,
+            resets=s.resets,
+            pages_restored=s.pages_restored,
+            last_pages=s.last_pages,
+            hot_pages=s.hot_pages,
+            evictions=s.evictions,
+            verifies=s.verifies,
+            verify_failures=s.verify_failures,
+            parks=s.parks,
+            late_waits=s.late_waits,
+            max_wait_ns=s.max_wait_ns,
+            memory_bytes=s.memory_bytes,
+            vcpu_cpu=s.vcpu_cpu,
+        )
+
+
+def _nothing() -> Results:
+    return None

@@ -1,0 +1,56 @@
+"""Modules: inspected, validated and compiled by the native library."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hlfuzz.vmm.library import check, ffi, lib, new_error, sized, text
+
+
+def inspect(wasm: bytes, where: str) -> str:
+    """JSON of schema "hlfuzz.module/1" about a module; `where` is what messages call it. Raises
+    `ModuleError`."""
+    out, error = ffi.new("char **"), new_error()
+    lib.hl_inspect(wasm, len(wasm), out, error)
+    pointer = check(out[0], error, where)
+    try:
+        return text(pointer)
+    finally:
+        lib.hl_string_free(pointer)
+
+
+class Module:
+    """A compiled module; immutable, any thread."""
+
+    def __init__(self, wasm: bytes, where: str, *, max_bytes: int, cache: Path | None) -> None:
+        """Compile, or take the artifact from the folder `cache`. Raises `ModuleError`,
+        `EnvironmentProblem`."""
+        options, error = sized("hl_module_options"), new_error()
+        options.max_bytes = max_bytes
+        folder = ffi.NULL if cache is None else ffi.new("char[]", os.fsencode(cache))
+        options.cache_dir = folder
+        pointer = check(lib.hl_module_new(wasm, len(wasm), options, error), error, where)
+        self.pointer = ffi.gc(pointer, lib.hl_module_free)
+
+    @property
+    def json(self) -> str:
+        """What `inspect` says, with "artifact_bytes" and "cache" ("hit", "miss", "off")."""
+        return text(lib.hl_module_json(self.pointer))
+
+
+def cache_folder() -> Path:
+    """Where compiled modules are kept: `hlfuzz` in the user's cache folder (XDG Base Directory
+    Specification)."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    root = Path(base) if Path(base).is_absolute() else Path("~/.cache").expanduser()
+    return root / "hlfuzz" / "modules"
+
+
+def wasmtime_version() -> str:
+    """Release of wasmtime that compiles modules and runs them in the VM."""
+    pointer = lib.hl_wasmtime_version()
+    try:
+        return text(pointer)
+    finally:
+        lib.hl_string_free(pointer)

@@ -1,0 +1,71 @@
+"""What a call into a micro-VM comes back with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from hlfuzz.vmm.library import lib
+
+DONE: Final[int] = lib.HL_DONE
+HOSTCALL: Final[int] = lib.HL_HOSTCALL
+TRAP: Final[int] = lib.HL_TRAP
+TIMEOUT: Final[int] = lib.HL_TIMEOUT
+DEAD: Final[int] = lib.HL_DEAD
+BUSY: Final[int] = lib.HL_BUSY
+RUNNING: Final[int] = lib.HL_RUNNING
+INVALID: Final[int] = lib.HL_INVALID
+
+RESET: Final[int] = lib.HL_CALL_RESET
+"""Flag of a call: reset when it ends."""
+
+_WASM_CODES: Final = (
+    # wasmtime_environ::Trap of the release that runs in the VM, in its order
+    "stack-overflow",
+    "memory-out-of-bounds",
+    "heap-misaligned",
+    "table-out-of-bounds",
+    "indirect-call-to-null",
+    "bad-signature",
+    "integer-overflow",
+    "integer-division-by-zero",
+    "bad-conversion-to-integer",
+    "unreachable",
+    "other",  # interrupt
+    "other",  # out of fuel
+    "other",  # atomic wait on non-shared memory
+    "null-reference",
+    "array-out-of-bounds",
+    "allocation-too-large",
+    "cast-failure",
+)
+_EXCEPTION: Final = 1000
+"""Code of an uncaught Wasm exception (hlfuzz.h, hl_trap_info)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrapInfo:
+    """Why a call ended with TRAP. `kind` is one of HL_TRAP_*."""
+
+    kind: int
+    code: int
+    message: str
+
+    @property
+    def by_host(self) -> bool:
+        """The host function failed."""
+        return self.kind == lib.HL_TRAP_HOST
+
+    @property
+    def restored(self) -> bool:
+        """The whole sandbox went back to its snapshot, and every open call ended."""
+        return self.kind not in (lib.HL_TRAP_WASM, lib.HL_TRAP_HOST)
+
+    @property
+    def name(self) -> str:
+        """The engine-independent code (`hlfuzz.model.TRAP_CODES`)."""
+        if self.kind != lib.HL_TRAP_WASM:
+            return "guest-fault"
+        if self.code == _EXCEPTION:
+            return "exception"
+        return _WASM_CODES[self.code] if self.code < len(_WASM_CODES) else "other"
