@@ -18,9 +18,6 @@ pub enum Kind {
     Image,
     /// More memory is asked for than the VM can have.
     Limit,
-    /// Instantiation or the start function trapped.
-    StartTrapped,
-    StartTimeout,
     /// Imports and module do not fit.
     Link,
     /// `spin` needs a second CPU.

@@ -35,7 +35,8 @@ pub struct Layout {
     pub stack: Range<u64>,
     pub heap: Range<u64>,
     pub arena: Range<u64>,
-    pub ram: u64,
+    /// All of guest RAM.
+    pub whole: Range<u64>,
 }
 
 impl Layout {
@@ -154,7 +155,7 @@ pub fn build(spec: &Spec<'_>, ram: &mut [u8]) -> Result<Layout> {
     // SAFETY: a plain struct of integers, read as bytes.
     let bytes = unsafe { std::slice::from_raw_parts((&raw const record).cast::<u8>(), size_of::<Boot>()) };
     tables.ram()[map::BOOT as usize..map::BOOT as usize + bytes.len()].copy_from_slice(bytes);
-    Ok(Layout { entry, stack_top: stack.end, text, artifact, stack, heap, arena, ram: ram_len })
+    Ok(Layout { entry, stack_top: stack.end, text, artifact, stack, heap, arena, whole: 0..ram_len })
 }
 
 struct Segment<'a> {

@@ -164,6 +164,7 @@ pub struct Sandbox {
     /// Result counts of the open calls, outermost first.
     open: Vec<u32>,
     hostcalls: Vec<HostCall>,
+    reset_after: bool,
     results: Vec<Value>,
     posted: Queue,
     trap: Option<TrapCause>,
@@ -175,6 +176,7 @@ pub struct Sandbox {
     memory: (u64, u64),
     first_memory: (u64, u64),
     pub(crate) tsc_khz: u64,
+    tracking: Tracking,
     faults: Faults,
 }
 
@@ -210,6 +212,7 @@ impl Sandbox {
         it.memory = first_memory;
         it.first_memory = first_memory;
         it.snapshot = Some(snapshot);
+        it.tracking = tracking;
         let exits = claim.is_none();
         it.set_control(if exits { transport::EXIT } else { transport::SPIN });
         if let Some(claim) = claim {
@@ -242,6 +245,7 @@ impl Sandbox {
             phase: Phase::Idle,
             open: Vec::with_capacity(MAX_DEPTH),
             hostcalls: Vec::with_capacity(MAX_DEPTH),
+            reset_after: false,
             results: Vec::new(),
             posted: Queue::default(),
             trap: None,
@@ -250,6 +254,7 @@ impl Sandbox {
             memory: (0, 0),
             first_memory: (0, 0),
             tsc_khz,
+            tracking: Tracking::Auto,
             faults: Faults::default(),
         }
     }
@@ -308,6 +313,30 @@ impl Sandbox {
         self.open.push(results);
         self.request(op::CALL, export, args);
         self.go()
+    }
+
+    /// Whether the outermost call that begins next is to be followed by a reset.
+    #[inline]
+    pub fn reset_at_end(&mut self, on: bool) {
+        if self.open.is_empty() {
+            self.reset_after = on;
+        }
+    }
+
+    /// Resets after `status` if it ended the outermost call and that was asked for.
+    #[inline]
+    pub fn finish_call(&mut self, status: Status) -> Status {
+        if self.reset_after
+            && self.phase == Phase::Idle
+            && self.open.is_empty()
+            && matches!(status, Status::Done | Status::Trap)
+        {
+            self.reset_after = false;
+            if let Err(error) = self.restore() {
+                return self.die(error.message);
+            }
+        }
+        status
     }
 
     /// Answers the waiting host call.
@@ -817,6 +846,19 @@ impl Sandbox {
     /// Why the last status was `Dead` or `Invalid`.
     pub fn message(&self) -> &str {
         self.dead.as_deref().unwrap_or(&self.refusal)
+    }
+
+    /// Number of results of an imported function.
+    pub fn import_results(&self, import: u32) -> Option<u32> {
+        self.interface.imports.get(import as usize).copied().flatten().map(|(_, results)| results)
+    }
+
+    /// Makes a VM like this one's over the same memory, and closes it: the floor of making a sandbox.
+    pub fn create_and_drop_machine(&self) -> Result<()> {
+        let Some(snapshot) = &self.snapshot else {
+            return Err(Error::new(Kind::Internal, "a VM that boots is not measured"));
+        };
+        Machine::new(&snapshot.host, &self.ram, &self.mailbox, Some(self.tracking)).map(drop)
     }
 
     pub fn is_idle(&self) -> bool {

@@ -26,8 +26,8 @@ impl Snapshot {
     /// Seals `file` (nobody may have it mapped for writing any more).
     pub(crate) fn new(host: Arc<Host>, file: File, registers: Registers, layout: Layout) -> Result<Self> {
         seal(&file)?;
-        let data = data_pages(&file, layout.ram)?;
-        let view = Mapping::read_only(&file, layout.ram as usize, "the snapshot")?;
+        let data = data_pages(&file, layout.whole.end)?;
+        let view = Mapping::read_only(&file, layout.whole.end as usize, "the snapshot")?;
         Ok(Self { host, file, view, data, registers, layout, fork: ForkMark::new()? })
     }
 

@@ -1,0 +1,109 @@
+//! The numbers of the C API.
+
+/// Version of this interface. A library with the same number can be used with this header.
+pub const HL_ABI_VERSION: u32 = 1;
+
+/// The call has ended; its results are in `hl_results`.
+pub const HL_DONE: i32 = 1;
+/// The guest called an import: look at `hl_hostcall`, then `hl_resume` or `hl_fail`. Nested calls into the guest are
+/// allowed meanwhile.
+pub const HL_HOSTCALL: i32 = 2;
+/// The call ended in a trap, see `hl_trap`. A reset makes the sandbox usable again.
+pub const HL_TRAP: i32 = 3;
+/// The call was ended at its deadline; the sandbox is at its snapshot already.
+pub const HL_TIMEOUT: i32 = 4;
+/// The sandbox cannot go on (`hl_message` says why); close it. Also every use in a forked child.
+pub const HL_DEAD: i32 = 5;
+/// Not possible while a call runs or waits, or without one; nothing was done.
+pub const HL_BUSY: i32 = 6;
+/// Only with `slice_us`: the call still runs; `hl_wait` or `hl_kill`.
+pub const HL_RUNNING: i32 = 7;
+/// Wrong arguments (`hl_message` says which); nothing was done.
+pub const HL_INVALID: i32 = 8;
+
+pub const HL_E_ARGUMENT: u32 = 1;
+pub const HL_E_NOT_WASM: u32 = 2;
+pub const HL_E_COMPONENT: u32 = 3;
+pub const HL_E_INVALID_MODULE: u32 = 4;
+/// The module uses a Wasm feature that the runtime lacks; the message names it.
+pub const HL_E_UNSUPPORTED: u32 = 5;
+pub const HL_E_TOO_LARGE: u32 = 6;
+/// The module needs more memory or table elements than the limit.
+pub const HL_E_LIMIT: u32 = 7;
+pub const HL_E_NO_KVM: u32 = 8;
+pub const HL_E_PERMISSION: u32 = 9;
+pub const HL_E_KVM: u32 = 10;
+pub const HL_E_OUT_OF_MEMORY: u32 = 11;
+pub const HL_E_OUT_OF_FDS: u32 = 12;
+/// The compiled artifact or the runtime is damaged.
+pub const HL_E_ARTIFACT: u32 = 13;
+pub const HL_E_START_TRAPPED: u32 = 14;
+pub const HL_E_START_TIMEOUT: u32 = 15;
+/// The start function calls an import: use `hl_boot_new`.
+pub const HL_E_START_HOSTCALL: u32 = 16;
+pub const HL_E_IO: u32 = 17;
+/// The spin transport was asked for and no second CPU is free.
+pub const HL_E_CPU: u32 = 18;
+pub const HL_E_FORKED: u32 = 19;
+pub const HL_E_INTERNAL: u32 = 20;
+
+/// Spin for `HL_RESET_MEMORY` where two CPUs are free, else exit.
+pub const HL_TRANSPORT_AUTO: u32 = 0;
+/// The vCPU has a thread and a CPU of its own and never leaves guest code.
+pub const HL_TRANSPORT_SPIN: u32 = 1;
+/// The caller's thread runs the vCPU; no thread is made.
+pub const HL_TRANSPORT_EXIT: u32 = 2;
+
+/// Memory and every register that a guest can change.
+pub const HL_RESET_STRICT: u32 = 0;
+/// Memory only: sound while the runtime inside the VM is intact.
+pub const HL_RESET_MEMORY: u32 = 1;
+
+pub const HL_TRACK_AUTO: u32 = 0;
+/// KVM's dirty ring.
+pub const HL_TRACK_RING: u32 = 1;
+/// KVM's dirty log: a system call a reset.
+pub const HL_TRACK_LOG: u32 = 2;
+
+/// Flag of `hl_call`: when the call ends, reset before returning. Results, posted calls and the trap's description
+/// were copied before.
+pub const HL_CALL_RESET: u32 = 1;
+
+/// A Wasm trap.
+pub const HL_TRAP_WASM: u32 = 1;
+/// The host function failed (`hl_fail`).
+pub const HL_TRAP_HOST: u32 = 2;
+/// A CPU exception that no Wasm code can cause; the sandbox was restored.
+pub const HL_TRAP_EXCEPTION: u32 = 3;
+/// The runtime inside the VM gave up; the sandbox was restored.
+pub const HL_TRAP_RUNTIME: u32 = 4;
+/// The guest side broke the protocol; the sandbox was restored.
+pub const HL_TRAP_ABI: u32 = 5;
+
+/// The default memory: the export "memory", else the first exported one.
+pub const HL_DEFAULT_MEMORY: u32 = u32::MAX;
+
+/// Regions of `hl_ram_hash`: all of guest RAM.
+pub const HL_REGION_ALL: u32 = 0;
+/// Page tables, descriptor tables, exception stubs, boot record.
+pub const HL_REGION_SYSTEM: u32 = 1;
+/// Text of the runtime and of the compiled module.
+pub const HL_REGION_TEXT: u32 = 2;
+
+/// Bits of `hl_test_fault`: the reset leaves one dirty page alone.
+pub const HL_FAULT_SKIP_PAGE: u32 = 1;
+/// The reset forgets registers.
+pub const HL_FAULT_FORGET_REGISTERS: u32 = 2;
+/// The reset forgets pages that the snapshot has no data for.
+pub const HL_FAULT_FORGET_NEW_PAGES: u32 = 4;
+/// The reset does nothing.
+pub const HL_FAULT_NO_RESET: u32 = 8;
+
+/// What `hl_measure_floor` measures: reading the clock.
+pub const HL_FLOOR_CLOCK: u32 = 1;
+/// An empty request through the mailbox, in the sandbox's transport: the bare exchange, or the doorbell exit.
+pub const HL_FLOOR_EXCHANGE: u32 = 2;
+/// Creating a VM with a vCPU over the guest's memory, and closing it.
+pub const HL_FLOOR_VM_CREATE: u32 = 3;
+/// Copying one page that is in the cache.
+pub const HL_FLOOR_PAGE_COPY: u32 = 4;

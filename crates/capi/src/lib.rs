@@ -1,0 +1,27 @@
+//! `hlfuzz.h`: the public C API. Everything that the Python package does with a VM goes through these functions.
+//!
+//! Threads: modules and templates are immutable and may be used from any thread. A sandbox may be used by one thread
+//! at a time, which may change. The library never prints, exits, installs signal handlers, calls back, or keeps global
+//! state; it makes a thread only for a sandbox in the spin transport. While a call runs, the signal SIGRTMIN+5 is
+//! blocked in the thread that runs the vCPU and used to end the call at its deadline.
+//!
+//! Strings are UTF-8. Every function accepts NULL for an `hl_error *` and for the object of a `_free` or `_close`.
+#![allow(non_camel_case_types, clippy::missing_safety_doc)]
+// The safety contract of every function is C's: pointers are NULL where that is allowed, or valid for their lengths.
+
+mod codes;
+mod errors;
+mod measure;
+mod memory;
+mod module;
+mod sandbox;
+mod template;
+mod types;
+
+pub use codes::*;
+pub use measure::*;
+pub use memory::*;
+pub use module::*;
+pub use sandbox::*;
+pub use template::*;
+pub use types::*;

@@ -1,0 +1,493 @@
+//! Sandboxes: calls in, calls out, reset.
+
+use crate::codes::*;
+use crate::errors::{Failure, options, report};
+use crate::template::hl_template;
+use crate::types::*;
+use hlfuzz_vmm::deadline::Deadline;
+use hlfuzz_vmm::posted::Queue;
+use hlfuzz_vmm::reset::Faults;
+use hlfuzz_vmm::sandbox::HostCall;
+use hlfuzz_vmm::{Boot, Level, Options, Sandbox, Status, Transport, TrapCause};
+use std::ffi::{CString, c_char};
+use std::time::Duration;
+
+/// One micro-VM with one guest. One thread at a time.
+pub struct hl_sandbox {
+    pub(crate) vm: Vm,
+    /// Texts that were returned as pointers, valid until the next call.
+    text: CString,
+    trap_text: String,
+    host_failure: String,
+}
+
+pub(crate) enum Vm {
+    Boot(Box<Boot>),
+    Live(Box<Sandbox>),
+}
+
+fn code(status: Status) -> i32 {
+    match status {
+        Status::Done => HL_DONE,
+        Status::HostCall => HL_HOSTCALL,
+        Status::Trap => HL_TRAP,
+        Status::Timeout => HL_TIMEOUT,
+        Status::Dead => HL_DEAD,
+        Status::Busy => HL_BUSY,
+        Status::Running => HL_RUNNING,
+        Status::Invalid => HL_INVALID,
+    }
+}
+
+impl hl_sandbox {
+    pub(crate) fn boxed(vm: Vm) -> *mut Self {
+        let text = CString::default();
+        Box::into_raw(Box::new(Self { vm, text, trap_text: String::new(), host_failure: String::new() }))
+    }
+
+    /// The VM; None once a boot has become a template.
+    pub(crate) fn sandbox(&mut self) -> Option<&mut Sandbox> {
+        match &mut self.vm {
+            Vm::Live(sandbox) => Some(sandbox),
+            Vm::Boot(boot) => boot.sandbox(),
+        }
+    }
+
+    fn sandbox_ref(&self) -> Option<&Sandbox> {
+        match &self.vm {
+            Vm::Live(sandbox) => Some(sandbox),
+            Vm::Boot(boot) => boot.sandbox_ref(),
+        }
+    }
+
+    /// Zeros in place of the results of an import.
+    pub(crate) fn host_results(&self, import: u32) -> Vec<hl_value> {
+        let n = self.sandbox_ref().and_then(|it| it.import_results(import)).unwrap_or(0);
+        vec![hl_value { raw: [0, 0] }; n as usize]
+    }
+
+    pub(crate) fn run_boot(&mut self) -> Status {
+        match &mut self.vm {
+            Vm::Boot(boot) => boot.run(),
+            Vm::Live(_) => Status::Busy,
+        }
+    }
+
+    /// # Safety
+    /// `this` is NULL or valid.
+    pub(crate) unsafe fn with(this: *mut Self, act: impl FnOnce(&mut Self) -> Status) -> i32 {
+        // SAFETY: the caller's contract.
+        unsafe { this.as_mut() }.map_or(HL_INVALID, |it| code(act(it)))
+    }
+
+    /// # Safety
+    /// As `with`.
+    #[inline]
+    unsafe fn on_sandbox(this: *mut Self, act: impl FnOnce(&mut Sandbox) -> Status) -> i32 {
+        // SAFETY: the caller's contract.
+        unsafe { Self::with(this, |it| it.sandbox().map_or(Status::Dead, act)) }
+    }
+}
+
+/// # Safety
+/// `values` is NULL or valid for `n` values.
+unsafe fn values<'a>(values: *const hl_value, n: u32) -> &'a [[u64; 2]] {
+    if values.is_null() || n == 0 {
+        return &[];
+    }
+    // SAFETY: the caller's contract; the union has this layout and every bit pattern is valid.
+    unsafe { std::slice::from_raw_parts(values.cast(), n as usize) }
+}
+
+fn fallback() -> hl_sandbox_options {
+    hl_sandbox_options {
+        size: 0,
+        transport: HL_TRANSPORT_AUTO,
+        reset: HL_RESET_STRICT,
+        cpu: -1,
+        cpu_us: 0,
+        wall_us: 0,
+        slice_us: 0,
+        idle_us: 0,
+        verify_every: 0,
+        reserved: 0,
+    }
+}
+
+fn read_options(given: &hl_sandbox_options) -> Result<Options, Failure> {
+    let default = Options::default();
+    let micros = |given: u64, or: Duration| if given == 0 { or } else { Duration::from_micros(given) };
+    Ok(Options {
+        transport: match given.transport {
+            HL_TRANSPORT_AUTO => Transport::Auto,
+            HL_TRANSPORT_SPIN => Transport::Spin,
+            HL_TRANSPORT_EXIT => Transport::Exit,
+            other => return Err(Failure::argument(format!("transport {other} does not exist"))),
+        },
+        level: match given.reset {
+            HL_RESET_STRICT => Level::Strict,
+            HL_RESET_MEMORY => Level::Memory,
+            other => return Err(Failure::argument(format!("reset level {other} does not exist"))),
+        },
+        cpu: given.cpu,
+        deadline: deadline(given.cpu_us, given.wall_us, default.deadline),
+        slice: (given.slice_us != 0).then(|| Duration::from_micros(given.slice_us)),
+        idle: micros(given.idle_us, default.idle),
+        verify_every: given.verify_every,
+    })
+}
+
+fn deadline(cpu_us: u64, wall_us: u64, default: Deadline) -> Deadline {
+    let cpu = if cpu_us == 0 { default.cpu } else { Duration::from_micros(cpu_us) };
+    // a wall cap that nobody chose must not be shorter than the CPU time that somebody did
+    let wall = if wall_us == 0 { default.wall.max(cpu * 10) } else { Duration::from_micros(wall_us) };
+    Deadline { cpu, wall }
+}
+
+/// A sandbox at the template's snapshot. NULL and `*error` when it cannot be made.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_sandbox_new(
+    template: *const hl_template,
+    given: *const hl_sandbox_options,
+    error: *mut hl_error,
+) -> *mut hl_sandbox {
+    // SAFETY: the C contract.
+    let result = unsafe { template.as_ref() }
+        .ok_or_else(|| Failure::argument("NULL in place of a template"))
+        .and_then(|template| {
+            // SAFETY: the C contract.
+            let given = unsafe { options(given, fallback(), "hl_sandbox_options")? };
+            Ok(template.template.sandbox(read_options(&given)?)?)
+        });
+    // SAFETY: the C contract.
+    unsafe { report(result, error) }
+        .map_or(std::ptr::null_mut(), |sandbox| hl_sandbox::boxed(Vm::Live(Box::new(sandbox))))
+}
+
+/// Closes a sandbox, in whatever state. In a forked child it only lets go of it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_sandbox_close(sandbox: *mut hl_sandbox) {
+    if !sandbox.is_null() {
+        // SAFETY: it came from `Box::into_raw`.
+        drop(unsafe { Box::from_raw(sandbox) });
+    }
+}
+
+/// Calls the exported function at position `func` of the module's export list (all exports count). Returns one of
+/// HL_DONE, HL_HOSTCALL, HL_TRAP, HL_TIMEOUT, HL_DEAD, HL_BUSY, HL_RUNNING, HL_INVALID. `flags`: 0 or HL_CALL_RESET.
+/// While a host call waits this is a nested call, at most 16 deep, and the flag is ignored.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_call(
+    sandbox: *mut hl_sandbox,
+    func: u32,
+    args: *const hl_value,
+    n_args: u32,
+    flags: u32,
+) -> i32 {
+    // SAFETY: the C contract.
+    unsafe {
+        let args = values(args, n_args);
+        hl_sandbox::on_sandbox(sandbox, |it| {
+            it.reset_at_end(flags & HL_CALL_RESET != 0);
+            let status = it.call(func, args);
+            it.finish_call(status)
+        })
+    }
+}
+
+/// Answers the waiting host call with its results. Returns as `hl_call`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_resume(sandbox: *mut hl_sandbox, results: *const hl_value, n: u32) -> i32 {
+    // SAFETY: the C contract.
+    unsafe {
+        let results = values(results, n);
+        hl_sandbox::on_sandbox(sandbox, |it| {
+            let status = it.resume(results);
+            it.finish_call(status)
+        })
+    }
+}
+
+/// Says that the waiting host call failed; the guest unwinds and the call ends with HL_TRAP of kind HL_TRAP_HOST and
+/// this message. Returns as `hl_call`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_fail(sandbox: *mut hl_sandbox, message: *const c_char, len: usize) -> i32 {
+    // SAFETY: the C contract.
+    unsafe {
+        let text = crate::module::bytes(message.cast(), len).unwrap_or_default();
+        let text = String::from_utf8_lossy(text).into_owned();
+        hl_sandbox::with(sandbox, |it| {
+            it.host_failure = text;
+            it.sandbox().map_or(Status::Dead, |it| {
+                let status = it.fail();
+                it.finish_call(status)
+            })
+        })
+    }
+}
+
+/// Waits on after HL_RUNNING. Returns as `hl_call`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_wait(sandbox: *mut hl_sandbox) -> i32 {
+    // SAFETY: the C contract.
+    unsafe {
+        hl_sandbox::on_sandbox(sandbox, |it| {
+            let status = it.wait();
+            it.finish_call(status)
+        })
+    }
+}
+
+/// Ends the call that runs (HL_RUNNING) or waits (HL_HOSTCALL), with all calls round it, and restores the snapshot.
+/// HL_DONE, or HL_DEAD.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_kill(sandbox: *mut hl_sandbox) -> i32 {
+    // SAFETY: the C contract.
+    unsafe { hl_sandbox::on_sandbox(sandbox, Sandbox::kill) }
+}
+
+/// Brings the sandbox back to its snapshot. HL_DONE, HL_BUSY while a call runs or waits, or HL_DEAD.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_reset(sandbox: *mut hl_sandbox) -> i32 {
+    // SAFETY: the C contract.
+    unsafe { hl_sandbox::on_sandbox(sandbox, Sandbox::reset) }
+}
+
+/// Results of the last call that ended with HL_DONE: `*n` values, valid until the next call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_results(sandbox: *const hl_sandbox, n: *mut u32) -> *const hl_value {
+    // SAFETY: the C contract.
+    let results =
+        unsafe { sandbox.as_ref() }.and_then(hl_sandbox::sandbox_ref).map_or(&[][..], Sandbox::results);
+    // SAFETY: the C contract.
+    if let Some(n) = unsafe { n.as_mut() } {
+        *n = results.len() as u32;
+    }
+    results.as_ptr().cast()
+}
+
+/// The host call that waits. 0, or -1 when none does.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_hostcall(sandbox: *const hl_sandbox, out: *mut hl_hostcall_info) -> i32 {
+    // SAFETY: the C contract.
+    let call: Option<&HostCall> =
+        unsafe { sandbox.as_ref() }.and_then(hl_sandbox::sandbox_ref).and_then(Sandbox::host_call);
+    // SAFETY: the C contract.
+    match (call, unsafe { out.as_mut() }) {
+        (Some(call), Some(out)) => {
+            *out = hl_hostcall_info {
+                import: call.import,
+                n_args: call.args.len() as u32,
+                args: call.args.as_ptr().cast(),
+            };
+            0
+        }
+        _ => -1,
+    }
+}
+
+/// How the guest makes calls of an import without results: `mode` 0 asks and waits; 1 posts: the call is queued and
+/// handed over with the end of the call (or with the next host call), which saves an exchange; 2 posts with a copy of
+/// the bytes that parameters `ptr_param` and `ptr_param + 1` name. Posted calls that do not fit the queue are made the
+/// ordinary way, so be ready for both. HL_DONE or HL_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_posted_mode(
+    sandbox: *mut hl_sandbox,
+    import: u32,
+    mode: u32,
+    ptr_param: u32,
+) -> i32 {
+    // SAFETY: the C contract.
+    unsafe {
+        hl_sandbox::on_sandbox(sandbox, |it| match (mode, u8::try_from(ptr_param.saturating_add(2))) {
+            (0 | 1, _) => it.set_posted_mode(import, mode as u8),
+            (2, Ok(with_bytes)) => it.set_posted_mode(import, with_bytes),
+            _ => Status::Invalid,
+        })
+    }
+}
+
+fn queue<'a>(sandbox: *const hl_sandbox) -> Option<&'a Queue> {
+    // SAFETY: the C contract.
+    unsafe { sandbox.as_ref() }.and_then(hl_sandbox::sandbox_ref).map(Sandbox::posted)
+}
+
+/// Number of posted calls that came with the last status, in order.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_posted_count(sandbox: *const hl_sandbox) -> u32 {
+    queue(sandbox).map_or(0, |queue| queue.calls.len() as u32)
+}
+
+/// Posted call `i`: 0, or -1 when there is none. `*bytes` and `*len` (may be NULL) get the copied bytes of mode 2.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_posted(
+    sandbox: *const hl_sandbox,
+    i: u32,
+    out: *mut hl_hostcall_info,
+    bytes: *mut *const u8,
+    len: *mut usize,
+) -> i32 {
+    let Some(queue) = queue(sandbox) else { return -1 };
+    let Some(call) = queue.calls.get(i as usize) else { return -1 };
+    // SAFETY: the C contract.
+    unsafe {
+        if let Some(out) = out.as_mut() {
+            *out = hl_hostcall_info {
+                import: call.import,
+                n_args: call.args.len() as u32,
+                args: call.args.as_ptr().cast(),
+            };
+        }
+        let data = &queue.copy[call.bytes.clone()];
+        if let (Some(bytes), Some(len)) = (bytes.as_mut(), len.as_mut()) {
+            (*bytes, *len) = (data.as_ptr(), data.len());
+        }
+    }
+    0
+}
+
+/// The text of a Wasm trap; wasmtime's discriminants, in its order.
+pub(crate) fn trap_text(code: u32, text: &str) -> String {
+    const TEXTS: [&str; 17] = [
+        "call stack exhausted",
+        "out of bounds memory access",
+        "misaligned memory access",
+        "undefined element: out of bounds table access",
+        "uninitialized element",
+        "indirect call type mismatch",
+        "integer overflow",
+        "integer divide by zero",
+        "invalid conversion to integer",
+        "wasm `unreachable` instruction executed",
+        "interrupt",
+        "out of fuel",
+        "atomic wait on non-shared memory",
+        "null reference",
+        "out of bounds array access",
+        "allocation size too large",
+        "cast failure",
+    ];
+    if !text.is_empty() {
+        return text.to_owned();
+    }
+    match TEXTS.get(code as usize) {
+        Some(text) => (*text).to_owned(),
+        None if code == hlfuzz_abi::trap::EXCEPTION => "uncaught exception".into(),
+        None => format!("wasm trap {code}"),
+    }
+}
+
+/// Describes the last HL_TRAP. 0, or -1 when there was none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_trap(sandbox: *mut hl_sandbox, out: *mut hl_trap_info) -> i32 {
+    // SAFETY: the C contract.
+    let (Some(it), Some(out)) = (unsafe { sandbox.as_mut() }, unsafe { out.as_mut() }) else { return -1 };
+    let Some(cause) = it.sandbox_ref().and_then(Sandbox::trap).cloned() else { return -1 };
+    (out.code, out.error_code, out.address, out.rip) = (0, 0, 0, 0);
+    (out.kind, it.trap_text) = match cause {
+        TrapCause::Wasm { code, text } => {
+            out.code = code;
+            (HL_TRAP_WASM, trap_text(code, &text))
+        }
+        TrapCause::HostFailed => (HL_TRAP_HOST, it.host_failure.clone()),
+        TrapCause::Exception(exception) => {
+            out.code = exception.vector;
+            (out.error_code, out.address, out.rip) = (exception.error_code, exception.address, exception.rip);
+            let place = it.sandbox_ref().and_then(Sandbox::layout).map_or("", |layout| {
+                if exception.vector == 14 {
+                    layout.name(exception.address)
+                } else {
+                    layout.name(exception.rip)
+                }
+            });
+            let text = format!(
+                "CPU exception {} (error code {:#x}) at {:#x}, address {:#x} in {place}",
+                exception.vector, exception.error_code, exception.rip, exception.address
+            );
+            (HL_TRAP_EXCEPTION, text)
+        }
+        TrapCause::Runtime(text) => (HL_TRAP_RUNTIME, text),
+        TrapCause::Abi(text) => (HL_TRAP_ABI, text),
+    };
+    out.message = it.trap_text.as_ptr().cast();
+    out.message_len = it.trap_text.len();
+    0
+}
+
+/// Why the last status was HL_DEAD or HL_INVALID. Valid until the next call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_message(sandbox: *mut hl_sandbox) -> *const c_char {
+    // SAFETY: the C contract.
+    let Some(it) = (unsafe { sandbox.as_mut() }) else { return c"NULL in place of a sandbox".as_ptr() };
+    let text = it.sandbox_ref().map_or("this VM has become a template", Sandbox::message).replace('\0', " ");
+    it.text = CString::new(text).unwrap_or_default();
+    it.text.as_ptr()
+}
+
+/// Another deadline for the calls that follow; a 0 means the default.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_set_deadline(sandbox: *mut hl_sandbox, cpu_us: u64, wall_us: u64) -> i32 {
+    // SAFETY: the C contract.
+    unsafe {
+        hl_sandbox::on_sandbox(sandbox, |it| {
+            it.set_deadline(deadline(cpu_us, wall_us, Deadline::default()));
+            Status::Done
+        })
+    }
+}
+
+/// Fills `*out`. 0, or -1 for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_stats_get(sandbox: *const hl_sandbox, out: *mut hl_stats) -> i32 {
+    // SAFETY: the C contract.
+    let sandbox = unsafe { sandbox.as_ref() }.and_then(hl_sandbox::sandbox_ref);
+    // SAFETY: the C contract.
+    let (Some(it), Some(out)) = (sandbox, unsafe { out.as_mut() }) else { return -1 };
+    let (stats, resets) = it.stats();
+    let thread = it.vcpu_thread();
+    *out = hl_stats {
+        size: size_of::<hl_stats>() as u32,
+        transport: if thread.is_some() { HL_TRANSPORT_SPIN } else { HL_TRANSPORT_EXIT },
+        tracking: if it.tracks_by_ring() { HL_TRACK_RING } else { HL_TRACK_LOG },
+        reset: if it.options().level == Level::Strict { HL_RESET_STRICT } else { HL_RESET_MEMORY },
+        calls: stats.calls,
+        hostcalls: stats.hostcalls,
+        posted: stats.posted,
+        traps: stats.traps,
+        timeouts: stats.timeouts,
+        resets: resets.resets,
+        pages_restored: resets.pages_restored,
+        last_pages: resets.last_pages,
+        hot_pages: it.hot_pages() as u64,
+        evictions: resets.evictions,
+        verifies: stats.verifies,
+        verify_failures: stats.verify_failures,
+        parks: thread.map_or(0, |(_, parks)| parks),
+        slow_waits: stats.slow_waits,
+        late_waits: stats.late_waits,
+        max_wait_ns: stats.max_wait.as_nanos() as u64,
+        ring_full: stats.ring_full,
+        kicks: stats.kicks,
+        memory_bytes: it.ram_bytes(),
+        vcpu_cpu: thread.map_or(-1, |(cpu, _)| cpu),
+        reserved: 0,
+    };
+    0
+}
+
+/// For tests of tests: damages the reset of this sandbox (bits HL_FAULT_*), so that a check can be seen to notice.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_test_fault(sandbox: *mut hl_sandbox, faults: u32) -> i32 {
+    // SAFETY: the C contract.
+    unsafe {
+        hl_sandbox::on_sandbox(sandbox, |it| {
+            it.set_faults(Faults {
+                skip_one_page: faults & HL_FAULT_SKIP_PAGE != 0,
+                forget_registers: faults & HL_FAULT_FORGET_REGISTERS != 0,
+                forget_new_pages: faults & HL_FAULT_FORGET_NEW_PAGES != 0,
+                do_nothing: faults & HL_FAULT_NO_RESET != 0,
+            });
+            Status::Done
+        })
+    }
+}

@@ -1,0 +1,287 @@
+//! Templates: a module booted once and frozen.
+
+use crate::codes::*;
+use crate::errors::{Failure, options, report};
+use crate::module::hl_module;
+use crate::sandbox::{Vm, hl_sandbox};
+use crate::types::{hl_error, hl_template_options, hl_value};
+use hlfuzz_vmm::image::Spec;
+use hlfuzz_vmm::{Boot, Deadline, Host, Interface, Status, Template, Tracking, TrapCause};
+use hlfuzz_wasm::{ExternType, ModuleInfo, PAGE_BYTES, RUNTIME_ELF, ValType};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A booted module, frozen; immutable.
+pub struct hl_template {
+    pub(crate) template: Template,
+}
+
+const DEFAULT_MEMORY: u64 = 64 << 20;
+const DEFAULT_TABLE: u64 = 262_144;
+const DEFAULT_STACK: u64 = 512 << 10;
+const MIN_STACK: u64 = 64 << 10;
+const MAX_STACK: u64 = 16 << 20;
+/// Heap of the in-VM runtime beside what grows with the module; only touched pages cost memory.
+const BASE_HEAP: u64 = 8 << 20;
+/// A table element and its doubling while the table grows.
+const BYTES_PER_ELEMENT: u64 = 24;
+/// The heap that garbage-collected values live in, if the module has any.
+const GC_HEAP: u64 = 16 << 20;
+
+fn fallback() -> hl_template_options {
+    hl_template_options {
+        size: 0,
+        tracking: HL_TRACK_AUTO,
+        memory_limit: 0,
+        table_limit: 0,
+        stack_bytes: 0,
+        start_cpu_us: 0,
+        start_wall_us: 0,
+        slice_us: 0,
+        import_values: std::ptr::null(),
+        n_import_values: 0,
+        reserved: 0,
+    }
+}
+
+fn is_number(ty: &ValType) -> bool {
+    matches!(ty, ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64 | ValType::V128)
+}
+
+/// A host function cannot make a reference, and a forged one would break the runtime inside the VM.
+fn refuse_reference_results(info: &ModuleInfo) -> Result<(), Failure> {
+    for import in &info.imports {
+        if let ExternType::Func(ty) = &import.ty
+            && let Some(result) = ty.results.iter().find(|ty| !is_number(ty))
+        {
+            return Err(Failure::new(
+                HL_E_UNSUPPORTED,
+                format!(
+                    "the import {}.{} returns a reference ({result}), which no host function can make; pass a handle \
+                     as i32 instead",
+                    import.module, import.name
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What the VM manager must know of the functions. Exports that take or return references cannot be called.
+fn interface(info: &ModuleInfo) -> Interface {
+    let counts = |ty: &ExternType| match ty {
+        ExternType::Func(ty) => Some((ty.params.len() as u32, ty.results.len() as u32)),
+        _ => None,
+    };
+    let callable = |ty: &ExternType| match ty {
+        ExternType::Func(ty) if !ty.params.iter().chain(ty.results.iter()).all(is_number) => None,
+        other => counts(other),
+    };
+    Interface {
+        exports: info.exports.iter().map(|export| callable(&export.ty)).collect(),
+        imports: info.imports.iter().map(|import| counts(&import.ty)).collect(),
+    }
+}
+
+/// How much the VM must have for this module under these limits.
+fn spec<'a>(module: &'a hl_module, given: &hl_template_options) -> Result<Spec<'a>, Failure> {
+    let info = module.module.info();
+    let smallest = info.memories.iter().map(|m| m.min_pages.saturating_mul(PAGE_BYTES)).max().unwrap_or(0);
+    let memory_limit =
+        if given.memory_limit == 0 { DEFAULT_MEMORY.max(smallest) } else { given.memory_limit };
+    let table_limit = if given.table_limit == 0 { DEFAULT_TABLE } else { given.table_limit };
+    let wasm_stack = if given.stack_bytes == 0 { DEFAULT_STACK } else { given.stack_bytes };
+    if !(MIN_STACK..=MAX_STACK).contains(&wasm_stack) {
+        return Err(Failure::argument(format!(
+            "stack_bytes is {wasm_stack}; choose between {MIN_STACK} and {MAX_STACK}"
+        )));
+    }
+    if smallest > memory_limit {
+        return Err(Failure::new(
+            HL_E_LIMIT,
+            format!(
+                "the module starts with {smallest} bytes of linear memory and the limit is {memory_limit}; raise the \
+                 memory limit, or build the guest with less"
+            ),
+        ));
+    }
+    if let Some(table) = info.tables.iter().find(|table| table.min > table_limit) {
+        return Err(Failure::new(
+            HL_E_LIMIT,
+            format!(
+                "table {} starts with {} elements and the limit is {table_limit}; raise the table limit",
+                table.index, table.min
+            ),
+        ));
+    }
+    let largest = |memory: &hlfuzz_wasm::Memory| {
+        memory.max_pages.map_or(memory_limit, |pages| pages.saturating_mul(PAGE_BYTES)).min(memory_limit)
+    };
+    let sum = |imported: bool| -> u64 {
+        let some = info.memories.iter().filter(|m| m.imported == imported);
+        some.map(largest).fold(0, u64::saturating_add)
+    };
+    let gc = if info.features.iter().any(|f| f == "gc" || f == "exceptions" || f == "reference-types") {
+        GC_HEAP
+    } else {
+        0
+    };
+    let items = (info.exports.len() + info.imports.len()) as u64 + info.functions;
+    let tables = info.tables.len() as u64 * table_limit.saturating_mul(BYTES_PER_ELEMENT);
+    // imported memories are made by the runtime itself, on its heap, where growing one keeps the old copy for a while
+    let heap = BASE_HEAP
+        .saturating_add(items * 512)
+        .saturating_add(info.bytes * 2)
+        .saturating_add(tables)
+        .saturating_add(sum(true).saturating_mul(3));
+    Ok(Spec {
+        runtime: RUNTIME_ELF,
+        artifact: module.module.artifact(),
+        heap,
+        arena: sum(false).saturating_add(gc).max(PAGE_BYTES),
+        memory_limit,
+        table_limit,
+        wasm_stack,
+    })
+}
+
+unsafe fn boot(module: *const hl_module, given: *const hl_template_options) -> Result<Boot, Failure> {
+    // SAFETY: the C contract.
+    let module = unsafe { module.as_ref() }.ok_or_else(|| Failure::argument("NULL in place of a module"))?;
+    // SAFETY: the C contract.
+    let given = unsafe { options(given, fallback(), "hl_template_options")? };
+    let tracking = match given.tracking {
+        HL_TRACK_AUTO => Tracking::Auto,
+        HL_TRACK_RING => Tracking::Ring,
+        HL_TRACK_LOG => Tracking::Log,
+        other => return Err(Failure::argument(format!("tracking {other} does not exist"))),
+    };
+    refuse_reference_results(module.module.info())?;
+    let spec = spec(module, &given)?;
+    let globals: Vec<[u64; 2]> = if given.import_values.is_null() {
+        Vec::new()
+    } else {
+        // SAFETY: the C contract: so many values are there.
+        let values =
+            unsafe { std::slice::from_raw_parts(given.import_values, given.n_import_values as usize) };
+        // SAFETY: every bit pattern is valid for integers.
+        values.iter().map(|value| unsafe { value.raw }).collect()
+    };
+    let micros = |given: u64, or: u64| Duration::from_micros(if given == 0 { or } else { given });
+    let deadline = Deadline {
+        cpu: micros(given.start_cpu_us, 5_000_000),
+        wall: micros(given.start_wall_us, 30_000_000),
+    };
+    let slice = (given.slice_us != 0).then(|| Duration::from_micros(given.slice_us));
+    let interface = Arc::new(interface(module.module.info()));
+    Ok(Boot::new(Arc::new(Host::open()?), &spec, interface, &globals, tracking, deadline, slice)?)
+}
+
+/// Boots a module and freezes it: instantiates it, runs its start function and `_initialize`. For modules whose start
+/// function calls imports use `hl_boot_new`. NULL and `*error` when that fails.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_template_new(
+    module: *const hl_module,
+    given: *const hl_template_options,
+    error: *mut hl_error,
+) -> *mut hl_template {
+    // SAFETY: the C contract.
+    let result = unsafe { boot(module, given) }.and_then(|mut boot| {
+        let mut status = boot.run();
+        while status == Status::Running {
+            status = boot.sandbox().map_or(Status::Dead, |sandbox| sandbox.wait());
+        }
+        check_start(&boot, status)?;
+        Ok(hl_template { template: boot.finish()? })
+    });
+    // SAFETY: the C contract.
+    unsafe { report(result, error) }.map_or(std::ptr::null_mut(), |it| Box::into_raw(Box::new(it)))
+}
+
+/// Turns the end of an instantiation into an error, unless it ended well.
+fn check_start(boot: &Boot, status: Status) -> Result<(), Failure> {
+    let sandbox = boot.sandbox_ref();
+    let message = sandbox.map_or("", |sandbox| sandbox.message());
+    match status {
+        Status::Done => Ok(()),
+        Status::HostCall => Err(Failure::new(
+            HL_E_START_HOSTCALL,
+            "the module's start function calls an import; boot it with hl_boot_new and answer the call",
+        )),
+        Status::Timeout => Err(Failure::new(
+            HL_E_START_TIMEOUT,
+            "the module's start function (or _initialize) does not end within its deadline; raise the start deadline \
+             or mend the guest",
+        )),
+        Status::Trap => {
+            let what = match sandbox.and_then(|sandbox| sandbox.trap()) {
+                Some(TrapCause::Wasm { code, text }) => crate::sandbox::trap_text(*code, text),
+                other => format!("{other:?}"),
+            };
+            Err(Failure::new(
+                HL_E_START_TRAPPED,
+                format!("the module's instantiation or start function traps: {what}; mend the guest"),
+            ))
+        }
+        _ => Err(Failure::new(HL_E_INTERNAL, format!("the module cannot be instantiated: {message}"))),
+    }
+}
+
+/// Frees a template once its sandboxes are closed too; may be called before.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_template_free(template: *mut hl_template) {
+    if !template.is_null() {
+        // SAFETY: it came from `Box::into_raw`; sandboxes hold what they need of it.
+        drop(unsafe { Box::from_raw(template) });
+    }
+}
+
+/// A VM that is about to instantiate a module. `hl_boot_run` starts it and ends like a call, so that a start function
+/// may call imports; `hl_boot_finish` freezes it. Close it with `hl_sandbox_close`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_boot_new(
+    module: *const hl_module,
+    given: *const hl_template_options,
+    error: *mut hl_error,
+) -> *mut hl_sandbox {
+    // SAFETY: the C contract.
+    let result = unsafe { boot(module, given) };
+    // SAFETY: the C contract.
+    unsafe { report(result, error) }
+        .map_or(std::ptr::null_mut(), |boot| hl_sandbox::boxed(Vm::Boot(Box::new(boot))))
+}
+
+/// Instantiates: a status as of `hl_call`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_boot_run(sandbox: *mut hl_sandbox) -> i32 {
+    // SAFETY: the C contract.
+    unsafe { hl_sandbox::with(sandbox, |it| it.run_boot()) }
+}
+
+/// Freezes the VM after `hl_boot_run` (or the `hl_resume` that followed it) has ended with HL_DONE. The sandbox cannot
+/// be called any more and must still be closed. NULL and `*error` when it has not come to its end, or failed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_boot_finish(sandbox: *mut hl_sandbox, error: *mut hl_error) -> *mut hl_template {
+    // SAFETY: the C contract.
+    let result = match unsafe { sandbox.as_mut() }.map(|it| &mut it.vm) {
+        Some(Vm::Boot(boot)) => {
+            let status = boot.sandbox_ref().map_or(Status::Dead, |it| {
+                if !it.message().is_empty() {
+                    Status::Dead
+                } else if it.trap().is_some() {
+                    Status::Trap
+                } else if it.is_idle() {
+                    Status::Done
+                } else {
+                    Status::HostCall
+                }
+            });
+            check_start(boot, status).and_then(|()| Ok(hl_template { template: boot.finish()? }))
+        }
+        _ => Err(Failure::argument("not a VM from hl_boot_new")),
+    };
+    // SAFETY: the C contract.
+    unsafe { report(result, error) }.map_or(std::ptr::null_mut(), |it| Box::into_raw(Box::new(it)))
+}
+
+const _: () = assert!(size_of::<hl_value>() == 16);
