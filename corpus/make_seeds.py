@@ -1,12 +1,14 @@
-"""Makes corpus/network-filter: bytes that real HTTP/1 clients and servers and real TLS handshakes put on the wire.
+"""Makes corpus/network-filter: bytes that real HTTP/1 programs and TLS handshakes put on the wire.
 
-HTTP: curl, wget, Python and Node (those that are installed) talk to a local server through a capturing proxy; the heads of
-the two common browsers are given below as they send them. TLS: handshakes between OpenSSL client and server through
-`ssl.MemoryBIO`, and the first flight of curl. Run it again to add seeds: a file's name is the SHA-256 of its content.
+HTTP: curl, wget, Python and Node (those that are installed) talk to a local server through a capturing proxy;
+the heads of the two common browsers are given below as they send them. TLS: handshakes between OpenSSL client
+and server through `ssl.MemoryBIO`, and the first flight of curl. Run it again to add seeds: a file's name is
+the SHA-256 of its content.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 import socket
@@ -26,22 +28,26 @@ BROWSER_HEADS = (
     # Firefox 128 on Linux, address bar navigation
     "GET /index.html HTTP/1.1\r\nHost: www.example.com\r\n"
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
-    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\n"
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n"
+    "Accept-Language: en-US,en;q=0.5\r\n"
     "Accept-Encoding: gzip, deflate, br, zstd\r\nConnection: keep-alive\r\nUpgrade-Insecure-Requests: 1\r\n"
     "Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: none\r\nSec-Fetch-User: ?1\r\n"
     "Priority: u=0, i\r\n\r\n",
     # Chromium 126 on Linux, a form that was sent
     "POST /login HTTP/1.1\r\nHost: www.example.com\r\nConnection: keep-alive\r\nContent-Length: 27\r\n"
-    'Cache-Control: max-age=0\r\nsec-ch-ua: "Not/A)Brand";v="8", "Chromium";v="126"\r\nsec-ch-ua-mobile: ?0\r\n'
+    'Cache-Control: max-age=0\r\nsec-ch-ua: "Not/A)Brand";v="8", "Chromium";v="126"\r\n'
+    "sec-ch-ua-mobile: ?0\r\n"
     'sec-ch-ua-platform: "Linux"\r\nUpgrade-Insecure-Requests: 1\r\nOrigin: http://www.example.com\r\n'
     "Content-Type: application/x-www-form-urlencoded\r\n"
-    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36\r\n"
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 "
+    "(KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36\r\n"
     "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\n"
     "Accept-Encoding: gzip, deflate\r\nAccept-Language: en-US,en;q=0.9\r\n\r\nuser=example&password=hello",
     # Chromium 126, WebSocket upgrade
     "GET /socket HTTP/1.1\r\nHost: www.example.com\r\nConnection: Upgrade\r\nPragma: no-cache\r\n"
     "Upgrade: websocket\r\nOrigin: http://www.example.com\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n",
 )
 
 
@@ -171,7 +177,20 @@ def http_seeds() -> list[bytes]:
 
 def _certificate(folder: Path) -> tuple[str, str]:
     key, certificate = folder / "key.pem", folder / "cert.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=www.example.com"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=www.example.com",
+    ]
     subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
     return str(certificate), str(key)
 
@@ -186,10 +205,9 @@ def _handshake(client_context: ssl.SSLContext, server_context: ssl.SSLContext, n
     flights: list[bytes] = []
 
     def step(action: Callable[[], object]) -> None:
-        try:
+        # It wants more bytes, or the other side has closed: the flights so far are what counts.
+        with contextlib.suppress(ssl.SSLError):
             action()
-        except ssl.SSLError:
-            pass  # wants more bytes, or the other side has closed: the flights so far are what counts
         for source, sink in ((to_server, to_server_in), (server_out, to_client)):
             if data := source.read():
                 flights.append(data)

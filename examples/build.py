@@ -1,4 +1,4 @@
-"""Compiles the example guests to freestanding Wasm with PyPI's ziglang; unchanged sources are not compiled again."""
+"""Compiles the example guests to freestanding Wasm with PyPI's ziglang, once for each change."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ FLAGS = (
 
 
 def _digest(source: Path) -> str:
-    """SHA-256 over everything that decides the output: the source, its folder's headers, the flags, the compiler."""
+    """SHA-256 over everything that decides the output: the source, its folder's headers, the flags, the
+    compiler."""
     digest = hashlib.sha256(repr((FLAGS, metadata.version("ziglang"))).encode())
     for path in [source, *sorted(source.parent.glob("*.h"))]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -60,9 +61,10 @@ def _compile(source: Path, target: Path) -> None:
 def build(example: str = "network-filter", *, force: bool = False) -> dict[str, Path]:
     """Builds every C guest of one example folder.
 
-    Returns: the Wasm file of each guest by its source's stem, for example {"filter": …/filter.wasm}. The example's
-    hlfuzz.toml is put beside them.
-    Raises: SystemExit with the compiler's message when a source does not compile; FileNotFoundError for an unknown example.
+    Returns: the Wasm file of each guest by its source's stem, for example {"filter": …/filter.wasm}. The
+    example's hlfuzz.toml is put beside them.
+    Raises: SystemExit with the compiler's message when a source does not compile; FileNotFoundError for an
+    unknown example.
     """
     folder = EXAMPLES / example
     sources = sorted(folder.glob("*.c"))

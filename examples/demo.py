@@ -79,7 +79,8 @@ def usable_engine() -> str:
     if code == 0:
         return "kvm"
     print(
-        f"KVM cannot be used here, so the guests run in-process, without a micro-VM.\n  {json.loads(text)['problem']}\n"
+        f"KVM cannot be used here, so the guests run in-process, without a micro-VM.\n"
+        f"  {json.loads(text)['problem']}\n"
     )
     return "inprocess"
 
@@ -95,7 +96,8 @@ def summary(title: str, report: dict[str, Any]) -> None:
     """Two lines about a campaign."""
     print(
         f"{title}: {report['executions']:,} executions in {report['seconds']:.1f} s "
-        f"({report['exec_per_s']:,.0f}/s) on {report['engine']}, corpus {report['corpus']}, seed {report['seed']}"
+        f"({report['exec_per_s']:,.0f}/s) on {report['engine']}, "
+        f"corpus {report['corpus']}, seed {report['seed']}"
     )
 
 
@@ -106,9 +108,8 @@ def main() -> int:
     seconds: float = parser.parse_args().time
     start = time.monotonic()
     guests = build("network-filter")
-    print(
-        f"Two network filters in C, compiled to Wasm: {', '.join(str(p.relative_to(ROOT)) for p in guests.values())}"
-    )
+    files = ", ".join(str(p.relative_to(ROOT)) for p in guests.values())
+    print(f"Two network filters in C, compiled to Wasm: {files}")
     engine = usable_engine()
 
     clean = fuzz(guests["filter"], seconds * CLEAN_SHARE, engine)

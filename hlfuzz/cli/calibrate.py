@@ -1,4 +1,4 @@
-"""A quick measurement of calls on this machine: what one call and its reset cost, by engine and reset level."""
+"""A quick measurement: what one call and its reset cost here, by engine and reset level."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _ADD: Final = bytes.fromhex(
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Time of one Python call of `add(1, 2)` with its reset, in µs; `opened_ms` is the time to open a sandbox."""
+    """Time of one Python call of `add(1, 2)` with its reset, in µs; `opened_ms` is the time to open a
+    sandbox."""
 
     engine: str
     reset: str

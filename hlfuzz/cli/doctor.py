@@ -64,9 +64,7 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _show(
-    problem: str, kvm: KvmFacts, cpus: CpuFacts, figures: list[Figure], steps: tuple[str, ...]
-) -> None:
+def _show(problem: str, kvm: KvmFacts, cpus: CpuFacts, figures: list[Figure], steps: tuple[str, ...]) -> None:
     out = console()
     verdict = f"[bold red]no[/]: {terminal.printable(problem)}" if problem else "[bold green]yes[/]"
     out.print(f"micro-VMs can run here: {verdict}", soft_wrap=True)
@@ -76,7 +74,9 @@ def _show(
     for name, value in dataclasses.asdict(probe()).items():
         if name not in ("usable", "message"):
             facts.add_row(name.replace("_", " "), terminal.printable(str(value)))
-    facts.add_row("CPUs", f"{len(cpus.allowed)} of {cpus.online} allowed: {', '.join(map(str, cpus.allowed))}")
+    facts.add_row(
+        "CPUs", f"{len(cpus.allowed)} of {cpus.online} allowed: {', '.join(map(str, cpus.allowed))}"
+    )
     if cpus.siblings:
         facts.add_row("sharing a core", "; ".join(", ".join(map(str, s)) for s in cpus.siblings))
     for name, version in _versions().items():

@@ -9,7 +9,8 @@ from hlfuzz.report import documents, terminal
 
 
 def inspect(module: Module, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show a module's imports, exports, types, memory, features, allocator and the host functions it needs."""
+    """Show a module's imports, exports, types, memory, features, allocator and the host functions it
+    needs."""
     with errors_reported(as_json):
         guest = Guest.from_wasm(module)
         interface = interface_of(guest, module, config, None, False)

@@ -1,4 +1,4 @@
-"""Facts about this machine that decide how well guests can run: KVM, permissions, CPUs; and what to do where they fail."""
+"""Facts about this machine that decide how well guests run (KVM, permissions, CPUs), and next steps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _IMPLEMENTATIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class KvmFacts:
-    """What the system shows of KVM. `implementation` is "" when no module is loaded; `nested` None when unknown."""
+    """What the system shows of KVM.
+
+    `implementation` is "" when no module is loaded; `nested` None when unknown.
+    """
 
     device: bool
     readable: bool
@@ -87,7 +90,9 @@ def next_steps(kvm: KvmFacts, cpus: CpuFacts, problem: str) -> tuple[str, ...]:
     steps: list[str] = []
     if problem:
         if cpus.architecture not in ("x86_64", "AMD64"):
-            steps.append(f"micro-VMs need an x86-64 machine, this is {cpus.architecture}: use --engine inprocess")
+            steps.append(
+                f"micro-VMs need an x86-64 machine, this is {cpus.architecture}: use --engine inprocess"
+            )
         elif not kvm.device:
             steps += [
                 "in a container: start it with --device /dev/kvm",
@@ -98,5 +103,7 @@ def next_steps(kvm: KvmFacts, cpus: CpuFacts, problem: str) -> tuple[str, ...]:
             steps.append("sudo usermod -aG kvm $USER, then log in again; in a container pass --group-add kvm")
         steps.append("until then everything runs with --engine inprocess, behind one wall instead of two")
     if len(cpus.allowed) < 2:
-        steps.append("give the process a second CPU (taskset, container limits): the fast spin transport needs two")
+        steps.append(
+            "give the process a second CPU (taskset, container limits): the fast spin transport needs two"
+        )
     return tuple(steps)

@@ -55,8 +55,8 @@ HostOption = Annotated[
     typer.Option(
         "--host",
         metavar="MODULE.NAME=MODE",
-        help="Stand in for a host function: it records the call and returns zeros. MODE is record, or bytes when its "
-        "first two parameters are pointer and length of a buffer. May be repeated.",
+        help="Stand in for a host function: it records the call and returns zeros. MODE is record, or bytes "
+        "when its first two parameters are pointer and length of a buffer. May be repeated.",
     ),
 ]
 StubOption = Annotated[
@@ -83,7 +83,10 @@ DeadlineOption = Annotated[float, typer.Option("--deadline", help="CPU time of o
 
 
 def seconds(text: str) -> float:
-    """A duration such as 30s, 2m, 500ms or 1h; a plain number is seconds. Raises: UsageError for anything else."""
+    """A duration such as 30s, 2m, 500ms or 1h; a plain number is seconds.
+
+    Raises: UsageError for anything else.
+    """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)", text.strip())
     value = float(match[1]) * _UNITS[match[2]] if match else 0.0
     if not 0 < value < math.inf:

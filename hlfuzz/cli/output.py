@@ -1,11 +1,12 @@
-"""How a command speaks: people read standard output, programs the one JSON document; errors are one message."""
+"""How a command speaks: text for people, one JSON document for programs, one message for an error."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -38,11 +39,20 @@ def print_json(document: dict[str, Any]) -> None:
     typer.echo(json.dumps(document, indent=1))
 
 
+def _show_warning(message: Warning | str, *_: object) -> None:
+    error_console().print(f"[yellow]warning[/]: {terminal.printable(str(message))}", soft_wrap=True)
+
+
 @contextmanager
-def errors_reported(as_json: bool) -> Iterator[None]:
-    """Turns errors of the tool into one message and an exit code; with `as_json` also into a document."""
+def errors_reported(as_json: bool) -> Generator[None]:
+    """Turns errors of the tool into one message and an exit code; with `as_json` into a document.
+
+    Warnings go to standard error as one line each.
+    """
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            yield
     except HlfuzzError as error:
         code = ENVIRONMENT if isinstance(error, EnvironmentProblem) else USAGE
         if as_json:

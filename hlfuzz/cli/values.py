@@ -21,7 +21,8 @@ _EXAMPLES: Final = {
 
 
 def parse_value(text: str, type_: ValType, position: int) -> Value:
-    """The value that `text` writes for a parameter of that type. Ranges of integers are checked by the sandbox.
+    """The value that `text` writes for a parameter of that type. Ranges of integers are checked by the
+    sandbox.
 
     Raises: UsageError naming the argument's position (from 1) and the accepted forms.
     """

@@ -77,7 +77,7 @@ class Campaign:
     def __init__(self, target: Target, store: Store, listener: Listener, *, seed: int | None = None) -> None:
         if not target.interface.methods:
             raise UsageError(
-                "the module exports no function that can be fuzzed (only runtime functions or reference types)"
+                "the module exports no function that can be fuzzed, only runtime functions or reference types"
             )
         self.seed = random.SystemRandom().getrandbits(32) if seed is None else seed
         self._rng = random.Random(self.seed)
@@ -125,7 +125,8 @@ class Campaign:
                 next_platform = now + PLATFORM_SECONDS
 
     def _first_pass(self, end: float) -> None:
-        """Every seed once as it is, for each method that takes one: what is there must be known before it is mutated."""
+        """Every seed once as it is, for each method that takes one: what is there must be known before it is
+        mutated."""
         for case in self._executor.seed_cases(tuple(self._pool)):
             if time.monotonic() >= end:
                 return

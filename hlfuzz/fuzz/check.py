@@ -26,8 +26,8 @@ def check(
 ) -> list[Row]:
     """One row for each invariant, in order; `listener` gets each as soon as it is there.
 
-    `seconds` is for all of them together: what one does not use is for those after it. Faults of violated invariants
-    are saved in `store`.
+    `seconds` is for all of them together: what one does not use is for those after it. Faults of violated
+    invariants are saved in `store`.
     """
     rows: list[Row] = []
     deadline = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Judges whether a guest fails by itself: it traps, does not end in time, or breaks the rules of its interface."""
+"""Judges whether a guest fails by itself: it traps, does not end in time, or breaks its interface."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ PATIENCE: Final = 4
 
 
 class Crash(Invariant):
-    """The guest must answer every call. A trap by itself is the guest's failure and violates no platform invariant."""
+    """The guest must answer every call.
+
+    A trap by itself is the guest's failure and violates no platform invariant.
+    """
 
     id: ClassVar[str] = "crash"
     subject: ClassVar[Subject] = Subject.GUEST

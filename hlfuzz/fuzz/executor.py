@@ -52,7 +52,10 @@ class Executor:
                 yield from (Case((Call(method.name, (seed,)),), context=False) for seed in seeds)
 
     def judge(self, case: Case) -> Judged:
-        """Runs one case. A pair of tenants is compared, a context is compared with single calls, a single call is watched."""
+        """Runs one case.
+
+        A pair of tenants is compared, a context is compared with single calls, a single call is watched.
+        """
         if case.secret is not None:
             return Judged(self._tenants.probe(self._target, case))
         session = self._target.session()
@@ -83,7 +86,8 @@ class Executor:
 
 
 def _behaviour(call: Call, observation: Observation) -> tuple[object, ...]:
-    """What kind of thing a call did: exact for small results, by magnitude for others and for buffer sizes."""
+    """What kind of thing a call did: exact for small results, by magnitude for others and for buffer
+    sizes."""
     outcome = observation.outcome
     if isinstance(outcome, Ok):
         result: tuple[object, ...] = tuple(

@@ -75,9 +75,11 @@ def save(store: Store, target: Target, fault: Fault, *, seed: int | None = None)
 
 
 def load(path: Path, *, module: Path | None = None, engine: str | None = None) -> Replay:
-    """Reads a finding; `module` replaces the kept module, for example by a corrected build; `engine` the one it was found on.
+    """Reads a finding; `module` replaces the kept module, for example by a corrected build; `engine` the one
+    it was found on.
 
-    Raises: UsageError when the file is none of ours or is malformed, or the kept module is missing or another one.
+    Raises: UsageError when the file is none of ours or is malformed, or the kept module is missing or another
+    one.
     """
     document = read_json(path)
     if document.get("schema") != SCHEMA:

@@ -24,7 +24,8 @@ _MAX_CACHED: Final = 512
 def length_fields(data: bytes) -> tuple[tuple[int, int, bool], ...]:
     """Where `data` seems to carry a length: (offset, width in bytes, big-endian?).
 
-    A field counts when its value is the number of bytes that follow it, or a little less (0 to 4 bytes: a trailer).
+    A field counts when its value is the number of bytes that follow it, or a little less (0 to 4 bytes: a
+    trailer).
     """
     found: list[tuple[int, int, bool]] = []
     for offset in range(min(len(data), 256)):

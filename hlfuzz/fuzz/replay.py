@@ -20,7 +20,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The outcome of a replay. `fault` is None when the defect did not show. `runs`: each a title and its steps."""
+    """The outcome of a replay.
+
+    `fault` is None when the defect did not show. `runs`: each a title and its steps.
+    """
 
     fault: Fault | None
     runs: tuple[tuple[str, tuple[Step, ...]], ...]

@@ -1,4 +1,4 @@
-"""The folder that keeps a campaign: corpus, findings and the module they belong to. Every file appears complete or not at all."""
+"""The folder that keeps a campaign: corpus, findings, module. A file appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -90,7 +90,10 @@ class Store:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file. Raises: UsageError when it cannot be read, is too large, or is no JSON object."""
+    """A JSON object from a file.
+
+    Raises: UsageError when it cannot be read, is too large, or is no JSON object.
+    """
     try:
         if path.stat().st_size > MAX_FINDING_BYTES:
             raise UsageError(

@@ -28,14 +28,14 @@ def scalars(type_: ValType) -> st.SearchStrategy[Value]:
 def vectors(seeds: tuple[bytes, ...] = ()) -> st.SearchStrategy[bytes]:
     """Byte vectors: seeds, random bytes, and blocks behind a 16-bit length that may lie."""
     lengths = st.one_of(st.none(), st.integers(0, 0xFFFF))
-    prefixed = st.builds(
-        lambda body, claimed, order: (len(body) if claimed is None else claimed).to_bytes(2, order) + body,
-        st.binary(max_size=64),
-        lengths,
-        st.sampled_from(("big", "little")),
-    )
+    prefixed = st.builds(_prefixed, st.binary(max_size=64), lengths, st.booleans())
     plain = st.one_of(st.binary(max_size=256), prefixed)
     return st.one_of(st.sampled_from(seeds), plain) if seeds else plain
+
+
+def _prefixed(body: bytes, claimed: int | None, big_endian: bool) -> bytes:
+    length = len(body) if claimed is None else claimed
+    return length.to_bytes(2, "big" if big_endian else "little") + body
 
 
 def calls(method: Method, seeds: tuple[bytes, ...] = ()) -> st.SearchStrategy[Call]:
@@ -63,7 +63,11 @@ def batch(interface: Interface, seeds: tuple[bytes, ...], number: int, count: in
         database=None,
         deadline=None,
         phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=(
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.large_base_example,
+        ),
     )
     @given(cases(interface, seeds))
     def collect(case: Case) -> None:

@@ -1,4 +1,4 @@
-"""Decides what becomes of a fault: known, not repeatable, or confirmed under strict reset, made small and saved."""
+"""What becomes of a fault: known, not repeatable, or confirmed under strict reset, made small, saved."""
 
 from __future__ import annotations
 
@@ -21,12 +21,16 @@ CRASH: Final = Crash()
 
 
 def judge_of(invariant: str) -> Invariant:
-    """Who probes a fault: the checker of that invariant, or the crash judge for traps, timeouts and ABI violations."""
+    """Who probes a fault: the checker of that invariant, or the crash judge for traps, timeouts and ABI
+    violations."""
     return INVARIANTS.get(invariant, CRASH)
 
 
 class Triage:
-    """Keeps the findings of one campaign by signature. `unconfirmed` counts faults that did not show again."""
+    """Keeps the findings of one campaign by signature.
+
+    `unconfirmed` counts faults that did not show again.
+    """
 
     def __init__(self, target: Target, store: Store, *, seed: int | None = None) -> None:
         self.findings: dict[str, SavedFinding] = {}
@@ -37,7 +41,10 @@ class Triage:
         self._looks: Counter[tuple[str, ...]] = Counter()
 
     def handle(self, fault: Fault, *, shrink_seconds: float = SHRINK_SECONDS) -> SavedFinding | None:
-        """Saves a fault that is new, or smaller than the one kept under its signature. Returns it when it is new."""
+        """Saves a fault that is new, or smaller than the one kept under its signature.
+
+        Returns it when it is new.
+        """
         look = (fault.kind, fault.invariant, fault.function, fault.detail if fault.kind is Kind.TRAP else "")
         if self._looks[look] >= (1 if fault.kind is not Kind.VIOLATION else MAX_LOOKS):
             return None
@@ -56,7 +63,8 @@ class Triage:
         again = judge.probe(self._target, fault.case, strict=True)
         if again is not None:
             return again
-        # What shows every time with memory reset and never with strict reset is left over in what only strict resets.
+        # What shows every time with memory reset and never with strict reset is left over in what only strict
+        # resets.
         for _ in range(3):
             if fault.kind is Kind.TIMEOUT or judge.probe(self._target, fault.case) is None:
                 return None

@@ -1,4 +1,4 @@
-"""The properties that hlfuzz checks, each with a checker that says who is to blame: the platform or the guest."""
+"""The properties that hlfuzz checks; each checker says who is to blame: the platform or the guest."""
 
 from __future__ import annotations
 

@@ -48,9 +48,10 @@ class Kind(StrEnum):
 class Fault:
     """One case in which something is wrong.
 
-    `invariant` is "" for a trap or timeout, which violate none. `function` is the call that went wrong. `detail` is short
-    and stable between runs: it distinguishes faults of one function. `evidence` is lines for people. `strength` ranks
-    proofs of the same defect: a leak that shows the secret's bytes is stronger than a mere dependence.
+    `invariant` is "" for a trap or timeout, which violate none. `function` is the call that went wrong.
+    `detail` is short and stable between runs: it distinguishes faults of one function. `evidence` is lines
+    for people. `strength` ranks proofs of the same defect: a leak that shows the secret's bytes is stronger
+    than a mere dependence.
     """
 
     kind: Kind
@@ -65,7 +66,8 @@ class Fault:
 
     @property
     def signature(self) -> str:
-        """Identifies the defect, and is usable as a file name: what, where, and a hash of both and of the detail."""
+        """Identifies the defect, and is usable as a file name: what, where, and a hash of both and of the
+        detail."""
         what = self.invariant or self.kind
         digest = hashlib.sha256(
             "\0".join((self.kind, self.invariant, self.function, self.detail)).encode()
@@ -84,7 +86,8 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one checker concluded: `runs` cases, `detail` why where that is not plain, the smallest `fault` if violated."""
+    """What one checker concluded: `runs` cases, `detail` why where that is not plain, the smallest `fault` if
+    violated."""
 
     status: Status
     runs: int
@@ -94,7 +97,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a check report. `finding` is the reproducer's file, when the invariant was violated and it was saved."""
+    """One line of a check report.
+
+    `finding` is the reproducer's file, when the invariant was violated and it was saved.
+    """
 
     invariant: str
     subject: Subject
@@ -106,8 +112,9 @@ class Row:
 class Invariant(ABC):
     """A property of a platform or a guest with a checker.
 
-    A subclass gives `id`, `subject`, `doc` and `probe`; `cases` and `unfit` where the defaults do not fit. A probe must
-    judge one case from a fresh state, so that the same method serves checking, shrinking and reproducing.
+    A subclass gives `id`, `subject`, `doc` and `probe`; `cases` and `unfit` where the defaults do not fit. A
+    probe must judge one case from a fresh state, so that the same method serves checking, shrinking and
+    reproducing.
     """
 
     id: ClassVar[str]
@@ -116,7 +123,10 @@ class Invariant(ABC):
 
     @abstractmethod
     def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
-        """Judges one case; `strict` uses the strict reset level. Returns the fault, or None when the property held."""
+        """Judges one case; `strict` uses the strict reset level.
+
+        Returns the fault, or None when the property held.
+        """
 
     def cases(self, target: Target, generator: Generator) -> Iterator[Case]:
         """Cases worth judging, without end; an empty iterator means that there are none."""

@@ -26,7 +26,8 @@ _PAGE: Final = 65536
 
 
 class Bounds(Invariant):
-    """Runs small hostile modules on the engine under test, and the guest itself under a limit below its own memory.
+    """Runs small hostile modules on the engine under test, and the guest itself under a limit below its own
+    memory.
 
     A case is one call named like the hostile module, or `hlfuzz.smaller-limit`.
     """
@@ -83,6 +84,6 @@ class Bounds(Invariant):
         try:
             guest = Guest.from_wasm(target.guest.wasm, limits=limits, name=target.guest.name)
             with Target(guest, target.interface, engine=target.engine).open():
-                return f"the guest, which needs {needed} pages of memory, was opened under a limit of {needed - 1}"
+                return f"the guest, which needs {needed} pages of memory, was opened with {needed - 1}"
         except ModuleError:
             return ""

@@ -1,4 +1,4 @@
-"""capability (platform): the guest reaches only the host functions that were given, with the types declared."""
+"""capability (platform): the guest reaches only the given host functions, with the declared types."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ UNKNOWN_IMPORT: Final = "hlfuzz.not-imported"
 
 
 class Capability(Invariant):
-    """Withholds each import in turn (loading must fail), offers one that nobody asked for, and checks every host call.
+    """Withholds each import in turn (loading must fail), offers one that nobody asked for, and checks every
+    host call.
 
     A case whose only call is named like an import means: withhold that one.
     """

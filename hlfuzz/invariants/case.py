@@ -1,16 +1,17 @@
-"""A test case as data: the calls of one call context, where a tenant's secret sits in them, and their JSON form."""
+"""A test case as data: the calls of a call context, where a tenant's secret sits in them, as JSON."""
 
 from __future__ import annotations
 
-import binascii
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import copysign, isnan
 from typing import Any, TypeAlias, cast
 
 from hlfuzz.errors import UsageError
 from hlfuzz.model import Call, Float32, Float64, Value
 
-Json: TypeAlias = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def value_to_json(value: Value) -> Json:
     if isinstance(value, Float64):
         return {"f64": f"{value.bits:016x}"}
     if isinstance(value, float):
-        return {"float": repr(value)}
+        return {"float": "-nan" if isnan(value) and copysign(1.0, value) < 0 else repr(value)}
     return int(value)
 
 
@@ -85,8 +86,10 @@ def value_from_json(document: Any) -> Value:
     """Inverse of `value_to_json`. Raises: UsageError for anything else."""
     if isinstance(document, int) and not isinstance(document, bool):
         return document
-    if isinstance(document, dict) and len(cast(dict[str, Any], document)) == 1:
-        ((tag, text),) = cast(dict[str, Any], document).items()
+    tagged = cast(dict[str, Any], document) if isinstance(document, dict) else {}
+    shown = repr(cast(object, document))[:60]
+    if len(tagged) == 1:
+        ((tag, text),) = tagged.items()
         if isinstance(text, str):
             try:
                 if tag == "bytes":
@@ -97,11 +100,9 @@ def value_from_json(document: Any) -> Value:
                     return cast(float, Float64(int(text, 16)))
                 if tag == "float":
                     return float(text)
-            except (ValueError, OverflowError, binascii.Error) as error:
+            except (ValueError, OverflowError, struct.error) as error:
                 raise UsageError(f"value {text[:60]!r} is not a valid {tag}: {error}") from error
-    raise UsageError(
-        f"{str(document)[:60]!r} is no value: expected an integer or an object like {{'bytes': '00ff'}}"
-    )
+    raise UsageError(f"{shown} is no value: expected an integer or an object like {{'bytes': '00ff'}}")
 
 
 def case_to_json(case: Case) -> Json:
@@ -122,7 +123,10 @@ def case_to_json(case: Case) -> Json:
 
 
 def case_from_json(document: Any) -> Case:
-    """Inverse of `case_to_json`. Raises: UsageError naming the first part that is missing or of the wrong type."""
+    """Inverse of `case_to_json`.
+
+    Raises: UsageError naming the first part that is missing or of the wrong type.
+    """
     try:
         calls = tuple(
             Call(_text(item["function"]), tuple(value_from_json(a) for a in item["args"]))

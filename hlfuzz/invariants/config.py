@@ -22,10 +22,12 @@ class HostMode(StrEnum):
     RECORD = "record"
     """Keeps the arguments as numbers."""
     BYTES = "bytes"
-    """The first two parameters are pointer and length of a buffer: its bytes are kept, and one outside the guest's
+    """The first two parameters are pointer and length of a buffer: its bytes are kept, and one outside the
+    guest's
     memory is a violation by the guest."""
     AUTO = "auto"
-    """As `bytes` where the first two parameters are i32 and describe a buffer inside the memory, else as `record`."""
+    """As `bytes` where the first two parameters are i32 and describe a buffer inside the memory, else as
+    `record`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ def find_config(module: Path) -> Path | None:
 def load_config(path: Path) -> Config:
     """Reads and checks a configuration file.
 
-    Raises: UsageError naming file and key when it cannot be read, is no TOML, or has an unknown key or a wrong type.
+    Raises: UsageError naming file and key when it cannot be read, is no TOML, or has an unknown key or a
+    wrong type.
     """
     try:
         if path.stat().st_size > MAX_CONFIG_BYTES:

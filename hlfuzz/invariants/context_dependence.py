@@ -16,8 +16,8 @@ from hlfuzz.model import Timeout
 class ContextDependence(Invariant):
     """Finds the guest that quietly relies on state which is wiped when its calls are not made in one context.
 
-    Methods that the configuration marks stateful may depend on earlier calls, and are called but not judged. So are
-    methods whose i32 parameters may be pointers: random numbers in their place break any guest.
+    Methods that the configuration marks stateful may depend on earlier calls, and are called but not judged.
+    So are methods whose i32 parameters may be pointers: random numbers in their place break any guest.
     """
 
     id: ClassVar[str] = "context-dependence"
@@ -54,13 +54,14 @@ class ContextDependence(Invariant):
                 continue
             if what := difference(inside, alone, memory_bytes=target.memory_bytes):
                 earlier = [c.function for c in case.calls[:at]]
+                needed = " and ".join(dict.fromkeys(earlier))
                 return Fault(
                     kind=Kind.VIOLATION,
                     invariant=self.id,
                     subject=self.subject,
                     function=call.function,
                     detail="after " + ",".join(sorted(set(earlier))),
-                    title=f"{call.function} depends on an earlier {' and '.join(dict.fromkeys(earlier))} in the same context ({what})",
+                    title=f"{call.function} depends on an earlier {needed} in the same context ({what})",
                     evidence=(
                         f"in one context, after {', '.join(earlier)}: {observation_text(inside)}",
                         f"on its own: {observation_text(alone)}",

@@ -1,4 +1,4 @@
-"""determinism (platform): the same calls after the same reset give the same results, host calls and memory."""
+"""determinism (platform): the same calls after the same reset give the same results and memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from hlfuzz.model import Timeout
 class Determinism(Invariant):
     """Runs a case twice and compares everything that can be seen, and memory and globals before the reset.
 
-    A Wasm guest whose host functions answer the same has no source of chance, so a difference is the platform's.
+    A Wasm guest whose host functions answer the same has no source of chance, so a difference is the
+    platform's.
     """
 
     id: ClassVar[str] = "determinism"

@@ -16,8 +16,8 @@ from hlfuzz.model import Ok, Timeout, Trap, Value
 class Differential(Invariant):
     """Compares values, traps, host calls, memory and globals of the engines `kvm` and `inprocess`.
 
-    Not compared: the bits of a NaN (the Wasm specification leaves them open), what happens after a deadline, and the
-    depth at which the stack ends (frames of two compilers differ in size).
+    Not compared: the bits of a NaN (the Wasm specification leaves them open), what happens after a deadline,
+    and the depth at which the stack ends (frames of two compilers differ in size).
     """
 
     id: ClassVar[str] = "differential"

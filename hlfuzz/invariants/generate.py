@@ -1,4 +1,4 @@
-"""Generates cases for one interface: single calls, sequences of a context, and pairs of tenants with a secret."""
+"""Generates cases for one interface: single calls, sequences, and pairs of tenants with a secret."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ SECRET_BYTES: Final = 32
 MAX_SEQUENCE: Final = 6
 
 _SECRET_ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-"""Letters and digits only: a secret should survive in text formats, and 32 of them still cannot appear by chance."""
+"""Letters and digits only: a secret should survive in text formats, and 32 of them still cannot appear by
+chance."""
 
 
 class Generator:

@@ -11,7 +11,8 @@ from hlfuzz.model import ExternKind, FuncType, GlobalType, Import, ModuleInfo, V
 from hlfuzz.sandbox import Caller, Global, HostFunction, Memory, Table
 
 MAX_RECORDED_BYTES: Final = 1 << 20
-"""A longer buffer is recorded by its first bytes and its length, so that a guest cannot make the recorder grow."""
+"""A longer buffer is recorded by its first bytes and its length, so that a guest cannot make the recorder
+grow."""
 
 MAX_RECORDED_CALLS: Final = 10_000
 """Host calls kept of one guest call; further ones are counted only."""

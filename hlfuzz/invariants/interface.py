@@ -1,4 +1,4 @@
-"""What a guest's interface is: which exports hlfuzz calls, with which arguments, and which of them it may judge."""
+"""A guest's interface: which exports hlfuzz calls, with what arguments, and which of them it may judge."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _RUNTIME_EXPORTS: Final = frozenset(
         "main",
     }
 )
-"""Exports that belong to a toolchain's runtime: calling them with random numbers says nothing about the guest."""
+"""Exports that belong to a toolchain's runtime: calling them with random numbers says nothing about the
+guest."""
 
 _RUNTIME_PREFIXES: Final = (
     "__",
@@ -49,8 +50,8 @@ class Method:
     """One exported function that hlfuzz calls.
 
     `vector`: its first two parameters take a byte vector (pointer, length). `scalars`: the types of its other
-    parameters. `stateful`: by its interface it may answer from earlier calls. `judged`: the guest invariants may judge
-    it; False where an i32 may well be a pointer that random numbers cannot stand for.
+    parameters. `stateful`: by its interface it may answer from earlier calls. `judged`: the guest invariants
+    may judge it; False where an i32 may well be a pointer that random numbers cannot stand for.
     """
 
     name: str
@@ -63,7 +64,8 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """The methods to call, the host functions that stand-ins are allowed for, and where a tenant's calls begin."""
+    """The methods to call, the host functions that stand-ins are allowed for, and where a tenant's calls
+    begin."""
 
     methods: tuple[Method, ...]
     host: Mapping[str, HostMode]
@@ -120,10 +122,12 @@ def refuse_missing(info: ModuleInfo, interface: Interface) -> None:
     """Raises: UsageError that names the missing providers and how to allow recording stand-ins."""
     if missing := missing_providers(info, interface):
         functions = [i.key for i in info.imports if i.key in missing and i.kind is ExternKind.FUNC]
+        listed = f"{', '.join(missing[:8])}{', …' if len(missing) > 8 else ''}"
         example = f"--host {functions[0]}=record" if functions else "--stub-imports"
+        count = "1 import" if len(missing) == 1 else f"{len(missing)} imports"
         raise UsageError(
-            f"the module needs {len(missing)} import{'s' * (len(missing) > 1)} that nobody provides ({', '.join(missing[:8])}"
-            f"{', …' if len(missing) > 8 else ''}): allow stand-ins that record the call and return zeros, one by one with "
+            f"the module needs {count} that nobody provides ({listed}): "
+            "allow stand-ins that record the call and return zeros, one by one with "
             f"{example}, all with --stub-imports, or in hlfuzz.toml under [host]"
         )
 
@@ -134,8 +138,8 @@ def _allocator(info: ModuleInfo, config: Config) -> _Found:
     found = find_allocator(info, config.allocator)
     if found is None and config.allocator is not None:
         raise UsageError(
-            f"{config.allocator!r} is no exported allocator ({config.path}: allocator): name a function that takes a length "
-            "and returns an address, or give a fixed address"
+            f"{config.allocator!r} is no exported allocator ({config.path}: allocator): name a "
+            "function that takes a length and returns an address, or give a fixed address"
         )
     return found
 
@@ -169,7 +173,8 @@ def _method(name: str, type_: FuncType, config: Config, allocator: _Found) -> Me
     if configured is not None and configured.bytes is not None:
         if configured.bytes and not fits:
             raise UsageError(
-                f"method {name!r} takes {type_}, which does not begin with pointer and length ({config.path}): remove bytes = true"
+                f"method {name!r} takes {type_}, which does not begin with pointer and length "
+                f"({config.path}): remove bytes = true"
             )
         vector = configured.bytes
     scalars = type_.params[2:] if vector else type_.params

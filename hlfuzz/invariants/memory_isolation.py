@@ -1,4 +1,4 @@
-"""memory-isolation (platform): a guest changes nothing but its own memory: page tables, code, other sandboxes."""
+"""memory-isolation (platform): a guest changes nothing but its own memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _BYSTANDER: Final = "bystander"
 
 
 class MemoryIsolation(Invariant):
-    """Hashes what the guest must not write before and after each case, and watches a second sandbox stay untouched.
+    """Hashes what the guest must not write before and after each case, and watches a second sandbox stay
+    untouched.
 
     Only the kvm engine can tell: in-process the guest's memory lies in the host's own address space.
     """
@@ -23,25 +24,23 @@ class MemoryIsolation(Invariant):
     doc: ClassVar[str] = "page tables, code and other sandboxes stay bit-identical whatever a guest does"
 
     def unfit(self, target: Target) -> str:
-        if not target.session().is_kvm:
-            return (
-                "needs the kvm engine: there is no memory outside the guest that could be hashed in-process"
-            )
+        if target.session().vm is None:
+            return "needs the kvm engine: in-process there is no VM whose memory could be hashed"
         return ""
 
     def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
-        session = target.session("strict" if strict else "memory")
-        bystander = target.session(role=_BYSTANDER)
-        before = {region: session.box.region_hash(region) for region in _REGIONS}
+        session, bystander = target.session("strict" if strict else "memory"), target.session(role=_BYSTANDER)
+        vm, other = session.vm, bystander.vm
+        if vm is None or other is None:
+            return None
+        before = {region: vm.region_hash(region) for region in _REGIONS}
         session.run(case)
         for region, old in before.items():
-            if (new := session.box.region_hash(region)) != old:
+            if (new := vm.region_hash(region)) != old:
                 return self._fault(case, f"the {region} of its own VM", f"hash {old:016x} became {new:016x}")
         if bystander.state_digest() != target.pristine_digest:
-            return self._fault(
-                case, "another sandbox", "its exported memory or globals are not those of the snapshot"
-            )
-        if pages := bystander.box.verify():
+            return self._fault(case, "another sandbox", "its memory or globals are not those of the snapshot")
+        if pages := other.verify():
             return self._fault(case, "another sandbox", f"{pages} pages of its RAM differ from the snapshot")
         return None
 

@@ -77,10 +77,12 @@ def _values_differ(a: tuple[Value, ...], b: tuple[Value, ...], memory_bytes: int
 
 
 def difference(a: Observation, b: Observation, *, memory_bytes: int = 0) -> str:
-    """In which part two observations differ: "outcome", "host-calls", "host-data", "values" or "" (they do not).
+    """In which part two observations differ: "outcome", "host-calls", "host-data", "values" or "" (they do
+    not).
 
-    With `memory_bytes` above 0, two different integers that could both be addresses of a linear memory of that size are
-    taken as equal: an allocator may well answer with another address after other calls, and that is no fault.
+    With `memory_bytes` above 0, two different integers that could both be addresses of a linear memory of
+    that size are taken as equal: an allocator may well answer with another address after other calls, and
+    that is no fault.
     """
     if type(a.outcome) is not type(b.outcome) or (isinstance(a.outcome, Trap) and a.outcome != b.outcome):
         return "outcome"

@@ -1,4 +1,4 @@
-"""Makes a failing case small: fewer calls, shorter and simpler byte vectors, smaller numbers; bounded in time."""
+"""Makes a failing case small: fewer calls, shorter byte vectors, smaller numbers; bounded in time."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ Probe = Callable[[Case], "Fault | None"]
 def shrink(fault: Fault, probe: Probe, seconds: float) -> Fault:
     """The smallest fault found within `seconds` whose kind, invariant and function are those of `fault`.
 
-    Delta debugging (Zeller and Hildebrandt, 2002): over the calls, over the bytes of each vector, then over values.
-    `probe` judges a candidate. The result's case fails for certain, since only failing candidates replace it.
+    Delta debugging (Zeller and Hildebrandt, 2002): over the calls, over the bytes of each vector, then over
+    values. `probe` judges a candidate. The result's case fails for certain, since only failing candidates
+    replace it.
     """
     return _Shrinker(fault, probe, time.monotonic() + seconds).run()
 

@@ -16,7 +16,8 @@ _MARK: Final = bytes(range(1, 33))
 
 
 class StateReset(Invariant):
-    """Compares a used and reset sandbox with a fresh one: memory, globals, what calls answer, and all of the VM's RAM.
+    """Compares a used and reset sandbox with a fresh one: memory, globals, what calls answer, and all of the
+    VM's RAM.
 
     The last is only possible on the kvm engine (`Sandbox.verify`).
     """
@@ -42,7 +43,7 @@ class StateReset(Invariant):
         if session.state_digest() != target.pristine_digest:
             evidence = ("an exported memory or global is not what it was when the sandbox was opened",)
             return self._fault(case, "memory or globals", evidence)
-        if session.is_kvm and (pages := session.box.verify()):
+        if session.vm is not None and (pages := session.vm.verify()):
             return self._fault(
                 case, "VM memory", (f"{pages} pages of the VM's RAM differ from the snapshot",)
             )

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 from hlfuzz.errors import HlfuzzError
 from hlfuzz.guest import Guest
@@ -21,6 +21,20 @@ Reset = Literal["strict", "memory"]
 EngineName = Literal["auto", "kvm", "inprocess"]
 
 
+@runtime_checkable
+class Inspectable(Protocol):
+    """A sandbox whose VM can be looked at from outside."""
+
+    def verify(self) -> int:
+        """Pages of the VM's RAM that differ from the snapshot."""
+        ...
+
+    def region_hash(self, region: str) -> int:
+        """Hash of what the guest must never write: "tables" (page tables, IDT, stubs) or "text" (all
+        code)."""
+        ...
+
+
 class Session:
     """One open sandbox with its recorder. `calls` counts the guest calls that it made."""
 
@@ -29,7 +43,8 @@ class Session:
         self.calls = 0
         self._recorder = recorder
         self._try_call = box.try_call
-        # In-process a reset starts the guest anew, and what its start function asks of the host is none of the call's.
+        # In-process a reset starts the guest anew, and what its start function asks of the host is none of
+        # the call's.
         starts = box.guest.info.start or any(
             e.name == "_initialize" for e in box.guest.info.functions_exported
         )
@@ -46,7 +61,10 @@ class Session:
         return Observation(outcome, self._recorder.take())
 
     def sequence(self, calls: Sequence[Call]) -> tuple[Observation, ...]:
-        """The calls in one context, which is finished after them. Ends early at a call that poisons the context."""
+        """The calls in one context, which is finished after them.
+
+        Ends early at a call that poisons the context.
+        """
         seen: list[Observation] = []
         self._recorder.take()
         with self.box.context() as context:
@@ -66,7 +84,8 @@ class Session:
         return self.sequence(case.calls) if case.context else tuple(self.single(c) for c in case.calls)
 
     def sequence_with_memory(self, calls: Sequence[Call]) -> tuple[tuple[Observation, ...], str]:
-        """As `sequence`, and a digest of memory and globals before `finish()`; "" when a call poisoned the context."""
+        """As `sequence`, and a digest of memory and globals before `finish()`; "" when a call poisoned the
+        context."""
         seen: list[Observation] = []
         digest = ""
         self._recorder.take()
@@ -85,6 +104,11 @@ class Session:
     def is_kvm(self) -> bool:
         """Does the guest run in a micro-VM?"""
         return self.box.engine == "kvm"
+
+    @property
+    def vm(self) -> Inspectable | None:
+        """The sandbox as something that can be looked into; None in-process."""
+        return self.box if self.is_kvm and isinstance(self.box, Inspectable) else None
 
     def memory_bytes(self) -> int:
         """Size of the default linear memory, 0 when none is exported."""
@@ -115,7 +139,8 @@ class Session:
 
 
 class Target:
-    """A guest, what is known of its interface, and how to open it. Keeps long-lived sessions, opened on first use.
+    """A guest, what is known of its interface, and how to open it. Keeps long-lived sessions, opened on first
+    use.
 
     `deadline` is the CPU time of one call in seconds; `seeds` are inputs that generators start from.
     """
@@ -170,7 +195,8 @@ class Target:
 
     @cached_property
     def memory_bytes(self) -> int:
-        """Size of the default memory, doubled: what the guest's pointers stay below for as long as it grows little."""
+        """Size of the default memory, doubled: what the guest's pointers stay below for as long as it grows
+        little."""
         return 2 * self.session().memory_bytes()
 
     @property

@@ -1,4 +1,4 @@
-"""tenant-independence (guest): inside one context, what one tenant receives does not depend on what another sent."""
+"""tenant-independence (guest): what one tenant receives does not depend on what another sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ MIN_LEAK_BYTES: Final = 4
 
 
 class TenantIndependence(Invariant):
-    """Runs the same calls twice in a context, with different secrets from one tenant, and compares what the next one gets.
+    """Runs the same calls twice in a context, with different secrets from one tenant, and compares what the
+    next one gets.
 
     A tenant is one byte-vector call, or what follows the configured `tenants.open` call.
     """
@@ -62,7 +63,9 @@ class TenantIndependence(Invariant):
         leaks = [_longest_leak(slot.first, one), _longest_leak(slot.second, two)]
         shown = min(len(leaked) for _, _, leaked in leaks)
         evidence: list[str] = []
-        for secret, seen, (where, at, leaked) in zip((slot.first, slot.second), (one, two), leaks, strict=True):
+        for secret, seen, (where, at, leaked) in zip(
+            (slot.first, slot.second), (one, two), leaks, strict=True
+        ):
             text = f"with secret {secret.decode('latin-1')}: {observation_text(seen, limit=48)}"
             evidence.append(f"{text}; byte {at} of {where}: {bytes_text(leaked)}" if leaked else text)
         if shown >= MIN_LEAK_BYTES:

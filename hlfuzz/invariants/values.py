@@ -65,7 +65,8 @@ def scalar(rng: Random, type_: ValType) -> Value:
 
 
 def vector(rng: Random, seeds: tuple[bytes, ...]) -> bytes:
-    """A byte vector: a seed, a seed cut or with a byte changed, a length-prefixed block, text, or random bytes."""
+    """A byte vector: a seed, a seed cut or with a byte changed, a length-prefixed block, text, or random
+    bytes."""
     kind = rng.randrange(10)
     if seeds and kind < 7:
         data = rng.choice(seeds)

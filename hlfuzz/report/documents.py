@@ -1,4 +1,4 @@
-"""The JSON documents of the command line; docs/json.md describes each, and a change of shape changes its version."""
+"""The JSON documents of the command line, as docs/json.md describes them; a new shape is a new version."""
 
 from __future__ import annotations
 

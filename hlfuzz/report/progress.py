@@ -1,4 +1,4 @@
-"""Shows a campaign while it runs: one line that renews itself on a terminal, a line now and then elsewhere."""
+"""Shows a campaign while it runs: one renewed line on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ PLAIN_SECONDS: Final = 5.0
 def progress_text(progress: Progress, seconds: float) -> str:
     """One line: time, executions and their rate, corpus, findings."""
     return (
-        f"{progress.seconds:5.1f} / {seconds:g} s   {progress.executions:,} executions ({progress.exec_per_s:,.0f}/s)   "
+        f"{progress.seconds:5.1f} / {seconds:g} s   {progress.executions:,} executions "
+        f"({progress.exec_per_s:,.0f}/s)   "
         f"corpus {progress.corpus:,}   findings {progress.findings}"
     )
 
 
 def _found_text(finding: SavedFinding) -> str:
     fault = finding.fault
-    return f"[bold red]finding[/] {escape(fault.invariant or fault.kind)} ({fault.subject}): {escape(fault.title)}"
+    name = escape(fault.invariant or fault.kind)
+    return f"[bold red]finding[/] {name} ({fault.subject}): {escape(fault.title)}"
 
 
 class RichProgress:

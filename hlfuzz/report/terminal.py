@@ -1,4 +1,4 @@
-"""Tables and summaries for people, drawn with rich. Text that came from a guest is escaped and made printable."""
+"""Tables and summaries for people, drawn with rich. Text from a guest is escaped and made printable."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ def fuzz(console: Console, summary: Summary) -> None:
     stopped = "stopped after" if summary.interrupted else "ran for"
     console.print(
         f"{stopped} {progress.seconds:.1f} s on {summary.engine}: {progress.executions:,} executions "
-        f"({progress.exec_per_s:,.0f}/s), {progress.cases:,} cases, corpus {progress.corpus:,}, seed {summary.seed}",
+        f"({progress.exec_per_s:,.0f}/s), {progress.cases:,} cases, corpus {progress.corpus:,}, "
+        f"seed {summary.seed}",
         highlight=False,
     )
     if progress.unconfirmed:
@@ -156,7 +157,8 @@ def _producers(fields: Mapping[str, Mapping[str, str]]) -> str:
 
 def _memory(type_: MemoryType) -> str:
     most = f" to {type_.max_pages}" if type_.max_pages is not None else " or more"
-    return f"{type_.min_pages}{most} pages of 64 KiB{', 64-bit' if type_.memory64 else ''}{', shared' if type_.shared else ''}"
+    more = f"{', 64-bit' if type_.memory64 else ''}{', shared' if type_.shared else ''}"
+    return f"{type_.min_pages}{most} pages of 64 KiB{more}"
 
 
 def _type(type_: object) -> str:

@@ -14,7 +14,8 @@ sys.path.insert(0, str(ROOT / "examples"))
 @pytest.fixture(params=["kvm", "inprocess"])
 def engine(request: pytest.FixtureRequest) -> str:
     """Each engine; kvm only where it is usable."""
-    # Imported late: Wasmtime's signal handler must come after pytest's faulthandler, or a guest's trap looks fatal.
+    # Imported late: Wasmtime's signal handler must come after pytest's faulthandler, or a guest's trap looks
+    # fatal.
     from hlfuzz.sandbox import why_no_kvm
 
     if request.param == "kvm" and (reason := why_no_kvm()):

@@ -75,7 +75,9 @@ def test_a_guest_that_fails_by_itself_is_blamed(
 
 @pytest.mark.parametrize("invariant", INVARIANTS.values(), ids=INVARIANTS)
 @pytest.mark.parametrize(
-    "wat", [guests.CLEAN_ECHO, guests.CLEAN_ARITHMETIC, guests.CLEAN_POINTERS], ids=["echo", "arithmetic", "pointers"]
+    "wat",
+    [guests.CLEAN_ECHO, guests.CLEAN_ARITHMETIC, guests.CLEAN_POINTERS],
+    ids=["echo", "arithmetic", "pointers"],
 )
 def test_clean_guests_are_not_accused(invariant: Invariant, wat: str, engine: str) -> None:
     with guests.target(wat, engine, seeds=[b"hello", b"\x00\x04data"]) as target:

@@ -1,4 +1,4 @@
-"""The example filters: the three planted faults are found in a short campaign, and the clean filter is not accused."""
+"""The example filters: the three planted faults are found, and the clean filter is not accused."""
 
 from __future__ import annotations
 
@@ -65,7 +65,9 @@ def test_checkers_tell_the_two_filters_apart(filters: dict[str, Path], invariant
     assert verdicts == {"filter": Status.HELD, "filter_buggy": Status.VIOLATED}
 
 
-def test_a_finding_does_not_reproduce_on_the_corrected_build(filters: dict[str, Path], tmp_path: Path) -> None:
+def test_a_finding_does_not_reproduce_on_the_corrected_build(
+    filters: dict[str, Path], tmp_path: Path
+) -> None:
     summary = fuzz(filters["filter_buggy"], "inprocess", tmp_path, 3.0)
     trap = next(f for f in summary.findings if f.fault.kind.value == "trap")
     loaded = load(trap.path, module=filters["filter"])

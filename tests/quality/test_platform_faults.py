@@ -92,7 +92,9 @@ def test_an_engine_that_computes_something_else_is_found(monkeypatch: pytest.Mon
 def test_nan_bits_are_not_taken_for_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Session, "is_kvm", True)
     wat = '(module (func (export "nan") (result f64) (f64.const nan:0x{})))'
-    target, other = (guests.target(wat.format(bits), "inprocess") for bits in ("8000000000000", "8000000000001"))
+    target, other = (
+        guests.target(wat.format(bits), "inprocess") for bits in ("8000000000000", "8000000000001")
+    )
     monkeypatch.setattr(Target, "peer", property(lambda self: other))
     with target, other:
         verdict = INVARIANTS["differential"].check(target, Random(3), Budget(2.0, 20))

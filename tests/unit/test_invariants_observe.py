@@ -1,0 +1,54 @@
+"""Observations: what counts as a difference and what does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from hlfuzz.invariants import HostCall, Observation
+from hlfuzz.invariants.observe import difference, observation_key
+from hlfuzz.invariants.tenant_independence import leak
+from hlfuzz.model import Float64, Ok, Timeout, Trap
+
+NAN = Float64(0x7FF8000000000001)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "what"),
+    [
+        (Ok((1,)), Ok((1,)), ""),
+        (Ok((1,)), Ok((2,)), "values"),
+        (Ok((0.0,)), Ok((-0.0,)), "values"),
+        (Ok((NAN,)), Ok((NAN,)), ""),
+        (Ok(()), Trap("unreachable"), "outcome"),
+        (Trap("unreachable", "here"), Trap("unreachable", "there"), ""),
+        (Trap("unreachable"), Trap("stack-overflow"), "outcome"),
+        (Timeout(1), Timeout(2), ""),
+    ],
+)
+def test_outcomes_differ_by_what_the_caller_can_tell(a: object, b: object, what: str) -> None:
+    assert difference(Observation(a), Observation(b)) == what  # type: ignore[arg-type]
+
+
+def test_the_bytes_of_a_buffer_count_and_not_its_address() -> None:
+    here = Observation(Ok(), (HostCall("env.write", (1024, 2), b"ok"),))
+    there = Observation(Ok(), (HostCall("env.write", (2048, 2), b"ok"),))
+    other = Observation(Ok(), (HostCall("env.write", (1024, 2), b"no"),))
+    assert difference(here, there) == ""
+    assert observation_key(here) == observation_key(there)
+    assert difference(here, other) == "host-data"
+
+
+def test_two_addresses_are_the_same_answer_only_where_they_can_be_addresses() -> None:
+    a, b = Observation(Ok((4096,))), Observation(Ok((4112,)))
+    assert difference(a, b) == "values"
+    assert difference(a, b, memory_bytes=65536) == ""
+    assert difference(a, b, memory_bytes=4100) == "values"
+    assert difference(Observation(Ok((1,))), Observation(Ok((2,))), memory_bytes=65536) == "values"
+
+
+def test_a_leak_is_the_longest_run_of_the_secret() -> None:
+    secret = b"abcdefghijklmnop"
+    assert leak(secret, b"xxdefgxxhixx") == b"defg"
+    assert leak(secret, b"..opab..") == b"opab"  # a window may hold the secret more than once
+    assert leak(secret, secret * 2) == secret
+    assert leak(secret, b"") == b""
