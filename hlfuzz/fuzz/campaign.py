@@ -12,7 +12,6 @@ from hlfuzz.fuzz.executor import Executor
 from hlfuzz.fuzz.finding import SavedFinding
 from hlfuzz.fuzz.mutate import MAX_INPUT_BYTES, Mutator
 from hlfuzz.fuzz.store import Store
-from hlfuzz.fuzz.strategies import batch
 from hlfuzz.fuzz.triage import Triage
 from hlfuzz.invariants import Case, Fault, Target
 from hlfuzz.invariants.generate import Generator
@@ -22,6 +21,10 @@ HYPOTHESIS_BATCH: Final = 50
 
 HYPOTHESIS_SHARE: Final = 0.1
 """Share of the time that Hypothesis gets for drawing; the mutator makes cases far faster."""
+
+SINGLE_SHARE: Final = 0.7
+SEQUENCE_SHARE: Final = 0.2
+"""Shares of the cases that are single calls and sequences; what is left are pairs of tenants."""
 
 PROGRESS_SECONDS: Final = 0.5
 PLATFORM_SECONDS: Final = 1.0
@@ -113,9 +116,7 @@ class Campaign:
         while (now := time.monotonic()) < end:
             if self._drawing < HYPOTHESIS_SHARE * (now - self._started):
                 self._hypothesis(end)
-            # The clock is read once for a few cases: a case may take only microseconds.
-            for _ in range(16):
-                self._step()
+            self._run(self._next_case())
             if now >= next_progress:
                 self._listener.progress(self._progress())
                 next_progress = now + PROGRESS_SECONDS
@@ -133,6 +134,9 @@ class Campaign:
             self._run(case)
 
     def _hypothesis(self, end: float) -> None:
+        # Imported here: Hypothesis takes a fifth of a second to load, which no other command should pay.
+        from hlfuzz.fuzz.strategies import batch
+
         start = time.monotonic()
         drawn = batch(
             self._target.interface, tuple(self._pool[:64]), self._rng.getrandbits(64), HYPOTHESIS_BATCH
@@ -143,17 +147,14 @@ class Campaign:
                 return
             self._run(case)
 
-    def _step(self) -> None:
+    def _next_case(self) -> Case:
+        """Mostly single calls, which are cheapest; then sequences, then pairs of tenants if there are any."""
         kind = self._rng.random()
-        generator = self._generator
-        case = (
-            generator.single()
-            if kind < 0.7
-            else generator.sequence(judged=kind < 0.8)
-            if kind < 0.9
-            else generator.tenants()
-        )
-        self._run(case or generator.single())
+        case = None
+        if kind >= SINGLE_SHARE:
+            sequence = kind < SINGLE_SHARE + SEQUENCE_SHARE
+            case = self._generator.sequence(judged=True) if sequence else self._generator.tenants()
+        return case or self._generator.single()
 
     def _run(self, case: Case) -> None:
         self._cases += 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hlfuzz.fuzz.finding import Replay
 from hlfuzz.fuzz.triage import judge_of
-from hlfuzz.invariants import Fault, Observation, Target
+from hlfuzz.invariants import Fault, Observation, Subject, Target
 from hlfuzz.model import Call
 
 
@@ -32,7 +32,10 @@ class Replayed:
 def replay(finding: Replay) -> Replayed:
     """Judges the finding's case again under strict reset, in sandboxes of its own."""
     target = finding.target
-    fault = judge_of(finding.invariant).probe(target, finding.case, strict=True)
+    judge = judge_of(finding.invariant)
+    fault = judge.probe(target, finding.case, strict=True)
+    if fault is None and finding.subject == Subject.PLATFORM:
+        fault = judge.probe(target, finding.case)  # what strict reset cleans, memory reset may not
     if fault is not None and (fault.kind, fault.function) != (finding.kind, finding.function):
         fault = None
     return Replayed(fault, tuple(_runs(target, finding)))

@@ -10,8 +10,8 @@ from hlfuzz.errors import UsageError
 from hlfuzz.fuzz.crash import Crash
 from hlfuzz.fuzz.finding import SavedFinding, save
 from hlfuzz.fuzz.store import Store, read_json
-from hlfuzz.invariants import INVARIANTS, Fault, Invariant, Kind, Subject, Target, case_from_json
-from hlfuzz.invariants.shrink import shrink
+from hlfuzz.invariants import INVARIANTS, Case, Fault, Invariant, Kind, Subject, Target, case_from_json
+from hlfuzz.invariants.shrink import drop_calls, shrink
 
 SHRINK_SECONDS: Final = 1.5
 MAX_LOOKS: Final = 6
@@ -55,8 +55,17 @@ class Triage:
             self._looks[look] -= 1 if self.unconfirmed < MAX_LOOKS else 0
             return None
         judge = judge_of(confirmed.invariant)
-        small = shrink(confirmed, lambda case: judge.probe(self._target, case, strict=True), shrink_seconds)
-        return self._keep(small)
+
+        def probe(case: Case) -> Fault | None:
+            return judge.probe(self._target, case, strict=True)
+
+        few = drop_calls(confirmed, probe, shrink_seconds)
+        known = self.findings.get(few.signature)
+        if known is not None and few.strength <= known.fault.strength:
+            return None
+        first = self._keep(few)  # before it is made small, which takes a while
+        self._keep(shrink(few, probe, shrink_seconds))
+        return first and self.findings[few.signature]
 
     def _confirm(self, fault: Fault) -> Fault | None:
         judge = judge_of(fault.invariant)

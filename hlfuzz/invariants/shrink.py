@@ -19,13 +19,18 @@ Probe = Callable[[Case], "Fault | None"]
 
 
 def shrink(fault: Fault, probe: Probe, seconds: float) -> Fault:
-    """The smallest fault found within `seconds` whose kind, invariant and function are those of `fault`.
+    """The smallest fault found within `seconds` that is the same defect, and no weaker proof of it.
 
-    Delta debugging (Zeller and Hildebrandt, 2002): over the calls, over the bytes of each vector, then over
-    values. `probe` judges a candidate. The result's case fails for certain, since only failing candidates
-    replace it.
+    Delta debugging (Zeller and Hildebrandt, 2002) over the calls, then the bytes of each vector, then values.
+    `probe` judges a candidate; only one that fails with the same kind, invariant and function replaces the
+    best, so the result's case fails for certain.
     """
     return _Shrinker(fault, probe, time.monotonic() + seconds).run()
+
+
+def drop_calls(fault: Fault, probe: Probe, seconds: float) -> Fault:
+    """As `shrink`, over the calls only: a few probes, after which the signature is settled."""
+    return _Shrinker(fault, probe, time.monotonic() + seconds).run_calls()
 
 
 class _Shrinker:
@@ -45,6 +50,10 @@ class _Shrinker:
             for call in range(len(self._best.case.calls)):
                 self._shorten_vector(call)
                 self._simplify_scalars(call)
+        return self._best
+
+    def run_calls(self) -> Fault:
+        self._drop_calls()
         return self._best
 
     def _may_go_on(self) -> bool:
