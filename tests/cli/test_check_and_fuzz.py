@@ -48,7 +48,7 @@ def test_check_accuses_the_guest_and_saves_what_reproduces(
 def test_fuzz_finds_saves_and_deduplicates(
     document: Document, modules: dict[str, Path], tmp_path: Path
 ) -> None:
-    arguments = ("fuzz", modules["faulty"], "--time", "2s", "--seed", "3", *INPROCESS)
+    arguments = ("fuzz", modules["faulty"], "--time", "5s", "--seed", "3", *INPROCESS)
     found = document(*arguments)
     assert (found["schema"], found["exit"], found["interrupted"]) == ("hlfuzz.fuzz/1", 1, False)
     assert {(f["kind"], f["invariant"]) for f in found["findings"]} == {
