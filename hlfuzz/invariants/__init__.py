@@ -15,8 +15,9 @@ from hlfuzz.invariants.differential import Differential
 from hlfuzz.invariants.interface import Interface, Method, describe_interface, refuse_missing
 from hlfuzz.invariants.memory_isolation import MemoryIsolation
 from hlfuzz.invariants.observe import HostCall, Observation, observation_text
+from hlfuzz.invariants.session import Session
 from hlfuzz.invariants.state_reset import StateReset
-from hlfuzz.invariants.target import Session, Target
+from hlfuzz.invariants.target import Target
 from hlfuzz.invariants.tenant_independence import TenantIndependence
 
 INVARIANTS: Final[dict[str, Invariant]] = {

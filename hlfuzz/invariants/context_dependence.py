@@ -9,7 +9,8 @@ from hlfuzz.invariants.base import Fault, Invariant, Kind, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.generate import Generator
 from hlfuzz.invariants.observe import Observation, difference, observation_text
-from hlfuzz.invariants.target import Session, Target
+from hlfuzz.invariants.session import Session
+from hlfuzz.invariants.target import Target
 from hlfuzz.model import Timeout
 
 

@@ -1,0 +1,138 @@
+"""`Session`: one open sandbox whose host functions record, and the ways to run a case in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, runtime_checkable
+
+from hlfuzz.errors import HlfuzzError
+from hlfuzz.invariants.case import Case
+from hlfuzz.invariants.host import Recorder
+from hlfuzz.invariants.observe import Observation
+from hlfuzz.model import Call, ExternKind, HostError, Ok, value_bits
+from hlfuzz.sandbox import Sandbox
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """A sandbox whose VM can be looked at from outside."""
+
+    def verify(self) -> int:
+        """Pages of the VM's RAM that differ from the snapshot."""
+        ...
+
+    def region_hash(self, region: str) -> int:
+        """Hash of what the guest must never write: "tables" (page tables, IDT, stubs) or "text" (all
+        code)."""
+        ...
+
+
+class Session:
+    """One open sandbox with its recorder. `calls` counts the guest calls that it made."""
+
+    def __init__(self, box: Sandbox, recorder: Recorder) -> None:
+        self.box = box
+        self.calls = 0
+        self._recorder = recorder
+        self._try_call = box.try_call
+        # In-process a reset starts the guest anew, and what its start function asks of the host is none of
+        # the call's.
+        starts = box.guest.info.start or any(
+            e.name == "_initialize" for e in box.guest.info.functions_exported
+        )
+        self._separate_reset = starts and bool(box.guest.info.functions_imported) and not self.is_kvm
+
+    def single(self, call: Call) -> Observation:
+        """One call outside a context: the sandbox is reset right after it."""
+        if self._separate_reset:
+            return self.sequence((call,))[0]
+        self.calls += 1
+        outcome = self._try_call(call.function, *call.args)
+        if isinstance(outcome, HostError):
+            raise _stand_in_failed(outcome)
+        return Observation(outcome, self._recorder.take())
+
+    def sequence(self, calls: Sequence[Call]) -> tuple[Observation, ...]:
+        """The calls in one context, which is finished after them.
+
+        Ends early at a call that poisons the context.
+        """
+        seen: list[Observation] = []
+        self._recorder.take()
+        with self.box.context() as context:
+            for call in calls:
+                self.calls += 1
+                outcome = context.try_call(call.function, *call.args)
+                if isinstance(outcome, HostError):
+                    raise _stand_in_failed(outcome)
+                seen.append(Observation(outcome, self._recorder.take()))
+                if not isinstance(outcome, Ok):
+                    break
+            context.finish()
+        return tuple(seen)
+
+    def run(self, case: Case) -> tuple[Observation, ...]:
+        """The case's calls, in a context or each alone, as the case says."""
+        return self.sequence(case.calls) if case.context else tuple(self.single(c) for c in case.calls)
+
+    def sequence_with_memory(self, calls: Sequence[Call]) -> tuple[tuple[Observation, ...], str]:
+        """As `sequence`, and a digest of memory and globals before `finish()`; "" when a call poisoned the
+        context."""
+        seen: list[Observation] = []
+        digest = ""
+        self._recorder.take()
+        with self.box.context() as context:
+            for call in calls:
+                self.calls += 1
+                seen.append(Observation(context.try_call(call.function, *call.args), self._recorder.take()))
+                if not isinstance(seen[-1].outcome, Ok):
+                    break
+            else:
+                digest = self.state_digest()
+            context.finish()
+        return tuple(seen), digest
+
+    @property
+    def is_kvm(self) -> bool:
+        """Does the guest run in a micro-VM?"""
+        return self.box.engine == "kvm"
+
+    @property
+    def vm(self) -> Inspectable | None:
+        """The sandbox as something that can be looked into; None in-process."""
+        return self.box if self.is_kvm and isinstance(self.box, Inspectable) else None
+
+    def memory_bytes(self) -> int:
+        """Size of the default linear memory, 0 when none is exported."""
+        return self.box.memory().size if self.box.guest.default_memory() else 0
+
+    def state_digest(self) -> str:
+        """SHA-256 over every exported memory and global as they are now."""
+        digest = hashlib.sha256()
+        for export in self.box.guest.info.exports:
+            if export.kind is ExternKind.MEMORY:
+                memory = self.box.memory(export.name)
+                digest.update(memory.read(0, memory.size))
+        globals_ = self.box.globals
+        digest.update(b"".join(value_bits(globals_[name]) + b"\0" for name in globals_))
+        return digest.hexdigest()
+
+    def close(self) -> None:
+        """Closes the sandbox; twice is fine."""
+        self.box.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _stand_in_failed(outcome: HostError) -> HlfuzzError:
+    return HlfuzzError(
+        f"the stand-in for {outcome.function} failed ({outcome.message}): please report this with the module"
+    )
