@@ -11,8 +11,8 @@ use crate::error::Error;
 /// A digest that tells artifacts apart.
 pub type Key = [u8; 32];
 
-/// The engine and the digest of its configuration. Making it takes longer than compiling a small module, and it is
-/// immutable, so that one serves the whole process.
+/// The engine and the digest of its configuration. Both are immutable, and the digest costs a compilation, so that one
+/// serves the whole process.
 struct Compiler {
     engine: Engine,
     fingerprint: Key,
