@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
-from hlfuzz.vmm.native import Probe, inspect, probe
+from hlfuzz.vmm.machine import DEFAULT_MEMORY, FastCall, Machine, Results
+from hlfuzz.vmm.module import Module, cache_folder, inspect, wasmtime_version
+from hlfuzz.vmm.probe import Probe, probe
+from hlfuzz.vmm.template import Boot, Template
+from hlfuzz.vmm.values import Slots
 
-__all__ = ["Probe", "inspect", "probe"]
+__all__ = [
+    "DEFAULT_MEMORY",
+    "Boot",
+    "FastCall",
+    "Machine",
+    "Module",
+    "Probe",
+    "Results",
+    "Slots",
+    "Template",
+    "cache_folder",
+    "inspect",
+    "probe",
+    "wasmtime_version",
+]

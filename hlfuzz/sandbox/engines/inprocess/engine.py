@@ -138,16 +138,12 @@ class InProcessEngine:
         results: list[Raw] = [0] * len(lowered(type_.results))
         stop = 1
         try:
-            left = self._deadline.pause()
             args = () if any(t.is_reference for t in type_.params) else lift(raw, type_.params)
-            if self._interrupts is not None:
-                self._interrupts.in_host = True
+            self._leave_guest()
             values = self._host.invoke(index, args, self)
-            if self._interrupts is not None:
-                self._interrupts.in_host = False
+            self._enter_guest()
             if not self._deadline.fired:  # in a nested call, which the host function may have hidden
                 results = lower(values, type_.results)
-                self._deadline.resume(left)
                 stop = 0
         except Exception as e:
             self._failure = self._host.failure(index, e)
@@ -158,29 +154,47 @@ class InProcessEngine:
                 self._interrupts.in_host = False
         return [*results, stop] if results else stop
 
+    def _enter_guest(self) -> None:
+        if self._interrupts is not None:
+            self._interrupts.in_host = False
+        if not self._deadline.fired:
+            self._deadline.resume()
+
+    def _leave_guest(self) -> None:
+        self._deadline.pause()
+        if self._interrupts is not None:
+            self._interrupts.in_host = True
+
     def _run(self, func: wasmtime.Func, raw: list[Raw], seconds: tuple[float, float]) -> list[Raw] | Failure:
         """Call into the guest. Raises only what is no `Exception` from a host function, and Ctrl-C."""
-        outermost = self._depth == 0
-        instance = self._live()
-        if outermost:
+        if self._depth:
+            self._enter_guest()
+            try:
+                return self._call(func, raw)
+            finally:
+                self._leave_guest()
+        if self._interrupts is not None:
+            self._interrupts.hold()
+        self._failure = self._escaping = None
+        self._deadline.start(*seconds)
+        try:
+            outcome = self._call(func, raw)
+        finally:
+            self._deadline.pause()
             if self._interrupts is not None:
-                self._interrupts.hold()
-            self._failure = self._escaping = None
-            self._deadline.start(*seconds)
+                self._interrupts.release()
+        if self._deadline.fired and not isinstance(outcome, Timeout):
+            self._live().arm()  # it ended just before the kick, which must not hit the next call
+        return outcome
+
+    def _call(self, func: wasmtime.Func, raw: list[Raw]) -> list[Raw] | Failure:
         self._depth += 1
         try:
-            outcome: Failure | list[Raw] = as_list(func(instance.store, *raw))
+            return as_list(func(self._live().store, *raw))
         except (wasmtime.Trap, wasmtime.WasmtimeError) as e:
-            outcome = self._failed(e)
+            return self._failed(e)
         finally:
             self._depth -= 1
-            if outermost:
-                self._deadline.stop()
-                if self._interrupts is not None:
-                    self._interrupts.release()
-        if outermost and self._deadline.fired and not isinstance(outcome, Timeout):
-            instance.arm()  # it ended just before the kick, which must not hit the next call
-        return outcome
 
     def _failed(self, error: wasmtime.Trap | wasmtime.WasmtimeError) -> Failure:
         if self._escaping is not None:

@@ -22,54 +22,44 @@ class Deadline:
         self._lock = threading.Lock()
         self._running = False
         self._cpu_clock = 0
+        self._cpu_left = self._wall_left = 0.0
         self._cpu_end = self._wall_end = 0.0
         self.fired = False
 
     def start(self, cpu_seconds: float, wall_seconds: float) -> None:
-        """Start the clock for a call in the current thread."""
+        """Give the guest so much time in the current thread, and set the clock going."""
         self.fired = False
         self._cpu_clock = time.pthread_getcpuclockid(threading.get_ident())
-        self._cpu_end = time.clock_gettime(self._cpu_clock) + cpu_seconds
-        self._wall_end = time.monotonic() + wall_seconds
-        self._run()
+        self._cpu_left, self._wall_left = cpu_seconds, wall_seconds
+        self.resume()
 
-    def stop(self) -> None:
-        """Stop the clock; `kick` is not called after this returns."""
+    def pause(self) -> None:
+        """The guest does not run: stop the clock. `kick` is not called after this returns."""
         with self._lock:
             self._running = False
         _watchdog.forget(self)
+        self._cpu_left = self._cpu_end - time.clock_gettime(self._cpu_clock)
+        self._wall_left = self._wall_end - time.monotonic()
 
-    def pause(self) -> tuple[float, float]:
-        """Stop the clock while a host function runs; give the result to `resume`."""
-        self.stop()
-        return self._cpu_end - time.clock_gettime(self._cpu_clock), self._wall_end - time.monotonic()
-
-    def resume(self, left: tuple[float, float]) -> None:
-        """Go on with the time that was left."""
-        self._cpu_end = time.clock_gettime(self._cpu_clock) + left[0]
-        self._wall_end = time.monotonic() + left[1]
-        self._run()
-
-    def left(self) -> float:
-        """Seconds in which the deadline cannot be reached; 0 or less: it has been."""
-        return min(self._cpu_end - time.clock_gettime(self._cpu_clock), self._wall_end - time.monotonic())
+    def resume(self) -> None:
+        """The guest runs again, with the time that was left."""
+        self._cpu_end = time.clock_gettime(self._cpu_clock) + self._cpu_left
+        self._wall_end = time.monotonic() + self._wall_left
+        self._running = True
+        _watchdog.watch(self, min(self._cpu_left, self._wall_left))
 
     def check(self) -> float:
-        """Kick when the time is over. Seconds until the next check is due."""
+        """Kick when the time is over. Seconds in which the deadline cannot be reached."""
         with self._lock:
             if not self._running:
                 return inf
-            left = self.left()
+            left = min(self._cpu_end - time.clock_gettime(self._cpu_clock), self._wall_end - time.monotonic())
             if left > 0:
                 return left
             self._running = False
             self.fired = True
             self._kick()
             return inf
-
-    def _run(self) -> None:
-        self._running = True
-        _watchdog.watch(self, self.left())
 
 
 class _Watchdog:
