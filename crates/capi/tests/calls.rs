@@ -1,4 +1,6 @@
 //! The C API end to end, in a real VM: what any embedder does.
+// Every call keeps the header's contract: objects are open, pointers valid for their lengths.
+#![allow(clippy::undocumented_unsafe_blocks)]
 
 use hlfuzz::*;
 use std::ffi::CStr;
@@ -38,9 +40,9 @@ fn i32s(values: &[i32]) -> Vec<hl_value> {
     values.iter().map(|v| hl_value { raw: [u64::from(*v as u32), 0] }).collect()
 }
 
-struct Box_(*mut hl_sandbox);
+struct Opened(*mut hl_sandbox);
 
-impl Drop for Box_ {
+impl Drop for Opened {
     fn drop(&mut self) {
         unsafe { hl_sandbox_close(self.0) };
     }
@@ -63,7 +65,7 @@ fn template(wat: &str, tracking: u32) -> *mut hl_template {
     }
 }
 
-fn sandbox(template: *mut hl_template, transport: u32, reset: u32) -> Box_ {
+fn sandbox(template: *mut hl_template, transport: u32, reset: u32) -> Opened {
     unsafe {
         let mut error: hl_error = zeroed();
         let mut options: hl_sandbox_options = zeroed();
@@ -72,27 +74,27 @@ fn sandbox(template: *mut hl_template, transport: u32, reset: u32) -> Box_ {
         (options.cpu_us, options.wall_us) = (50_000, 2_000_000);
         let it = hl_sandbox_new(template, &options, &mut error);
         assert!(!it.is_null(), "{}", text(&error));
-        Box_(it)
+        Opened(it)
     }
 }
 
-fn call(it: &Box_, func: u32, args: &[i32], flags: u32) -> i32 {
+fn call(it: &Opened, func: u32, args: &[i32], flags: u32) -> i32 {
     let args = i32s(args);
     unsafe { hl_call(it.0, func, args.as_ptr(), args.len() as u32, flags) }
 }
 
-fn result(it: &Box_) -> i32 {
+fn result(it: &Opened) -> i32 {
     let mut n = 0;
     let values = unsafe { hl_results(it.0, &mut n) };
     assert_eq!(n, 1);
     unsafe { (*values).i32 }
 }
 
-fn message(it: &Box_) -> String {
+fn message(it: &Opened) -> String {
     unsafe { CStr::from_ptr(hl_message(it.0)) }.to_string_lossy().into_owned()
 }
 
-fn trap(it: &Box_) -> (u32, u32, String) {
+fn trap(it: &Opened) -> (u32, u32, String) {
     unsafe {
         let mut info: hl_trap_info = zeroed();
         assert_eq!(hl_trap(it.0, &mut info), 0);

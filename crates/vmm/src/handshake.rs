@@ -131,13 +131,13 @@ mod tests {
     }
 
     #[test]
-    #[should_panic]
+    #[should_panic(expected = "Causality violation")]
     fn a_relaxed_publish_is_found() {
         model(Planted::RelaxedPublish);
     }
 
     #[test]
-    #[should_panic]
+    #[should_panic(expected = "exceeded maximum number of branches")]
     fn a_sleep_without_a_second_look_is_found() {
         model(Planted::NoFenceBeforeSleep);
     }
