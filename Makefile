@@ -1,0 +1,79 @@
+# The commands of the README. Each makes what it needs: the virtual environment, the native library, the examples.
+#
+#   make demo    fuzzes the example network filters (the first time: about the time of one release build more)
+#   make test    every check that must pass: lint, Rust tests, the model check, Python tests
+#   make bench   the benchmark table; BENCH=--json for a document
+#   make lint    formatting, types, layers
+#   make docs    the documentation as HTML, in site/
+#   make clean   removes everything that these commands made
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o errexit -o nounset -o pipefail -c
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+# Python 3.11 or newer: the first one found that runs. PYTHON=… chooses another.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+BIN := .venv/bin
+RUST_SOURCES := $(shell find crates -name target -prune -o -type f -print) Cargo.toml Cargo.lock
+BENCH ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test bench lint docs clean test-rust test-model test-python
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: .venv/native
+	@$(BIN)/python examples/demo.py
+
+# pytest comes last, so that its summary is the last line.
+test: lint test-rust test-model test-python
+
+bench: .venv/native
+	cargo build --release --locked --manifest-path bench/peer/Cargo.toml
+	@$(BIN)/hlfuzz bench $(BENCH)
+
+lint: .venv/native
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	cargo fmt --all --check
+	cargo fmt --all --check --manifest-path crates/guest/Cargo.toml
+	cargo fmt --all --check --manifest-path bench/peer/Cargo.toml
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+# One thread: the tests of the spin transport need both CPUs of a small machine.
+test-rust:
+	RUST_TEST_THREADS=1 cargo test --locked --workspace
+
+test-model:
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/loom" cargo test --locked -p hlfuzz-vmm --lib handshake
+
+test-python: .venv/native
+	@$(BIN)/python -m pytest
+
+docs: .venv/native
+	$(BIN)/python -m pip install --quiet mkdocs-material
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf .venv build dist site hlfuzz.egg-info hlfuzz/vmm/_native.* examples/build target crates/guest/target bench/peer/target
+
+# The environment; the native library is built here too, first by itself, so that cargo's progress can be seen.
+.venv/installed: pyproject.toml setup.py
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found; install one, or name it: make PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "error: $(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel cffi
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+.venv/native: .venv/installed $(RUST_SOURCES) hlfuzz/vmm/_build_ffi.py
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $@
