@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -107,6 +108,7 @@ def main() -> int:
     parser.add_argument("--time", type=float, default=20.0, help="seconds for both campaigns together")
     seconds: float = parser.parse_args().time
     start = time.monotonic()
+    shutil.rmtree(STORE, ignore_errors=True)  # so that what is shown was found now
     guests = build("network-filter")
     files = ", ".join(str(p.relative_to(ROOT)) for p in guests.values())
     print(f"Two network filters in C, compiled to Wasm: {files}")

@@ -92,15 +92,25 @@ class Triage:
         known = self.findings.get(fault.signature)
         if known is not None:
             if _better(fault, known.fault):
-                self.findings[fault.signature] = save(self._store, self._target, fault, seed=self._seed)
+                self._save(fault)
             return None
         earlier = self._earlier(fault)
         if earlier is None or _better(fault, earlier):
-            saved = save(self._store, self._target, fault, seed=self._seed)
+            self._save(fault)
         else:
-            saved = SavedFinding(self._store.finding_path(fault.signature), earlier)
-        self.findings[fault.signature] = saved
-        return saved
+            path = self._store.finding_path(fault.signature)
+            self.findings[fault.signature] = SavedFinding(path, earlier)
+        return self.findings[fault.signature]
+
+    def _save(self, fault: Fault) -> None:
+        try:
+            self.findings[fault.signature] = save(self._store, self._target, fault, seed=self._seed)
+        except KeyboardInterrupt:
+            # What is on disk must be in the summary too.
+            path = self._store.finding_path(fault.signature)
+            if path.is_file():
+                self.findings[fault.signature] = SavedFinding(path, fault)
+            raise
 
     def _earlier(self, fault: Fault) -> Fault | None:
         """What an earlier run kept under the signature, if it still shows on this module."""

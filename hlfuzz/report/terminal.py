@@ -79,11 +79,11 @@ def fuzz(console: Console, summary: Summary) -> None:
     """What a campaign did and found."""
     progress = summary.progress
     stopped = "stopped after" if summary.interrupted else "ran for"
-    console.print(
+    _line(
+        console,
         f"{stopped} {progress.seconds:.1f} s on {summary.engine}: {progress.executions:,} executions "
         f"({progress.exec_per_s:,.0f}/s), {progress.cases:,} cases, corpus {progress.corpus:,}, "
         f"seed {summary.seed}",
-        highlight=False,
     )
     if progress.unconfirmed:
         console.print(
@@ -99,7 +99,7 @@ def fuzz(console: Console, summary: Summary) -> None:
 
 def repro(console: Console, finding: Replay, replayed: Replayed) -> None:
     """A finding's calls, what each showed, and whether the defect is still there."""
-    console.print(f"[bold]{printable(finding.signature)}[/] ({finding.subject}): {printable(finding.title)}")
+    _line(console, f"[bold]{printable(finding.signature)}[/] ({finding.subject}): {printable(finding.title)}")
     for title, steps in replayed.runs:
         console.print(f"\n{title}")
         for step in steps:
@@ -108,7 +108,7 @@ def repro(console: Console, finding: Replay, replayed: Replayed) -> None:
     if replayed.fault is None:
         console.print("\n[green]not reproduced[/]: this guest on this engine does not show it")
         return
-    console.print(f"\n[bold red]reproduced[/]: {printable(replayed.fault.title)}")
+    _line(console, f"\n[bold red]reproduced[/]: {printable(replayed.fault.title)}")
     for line in replayed.fault.evidence:
         _line(console, f"  {printable(line)}")
 
@@ -116,8 +116,10 @@ def repro(console: Console, finding: Replay, replayed: Replayed) -> None:
 def inspect(console: Console, guest: Guest, interface: Interface) -> None:
     """A module's imports, exports and facts."""
     info = guest.info
-    console.print(
-        f"[bold]{printable(guest.name)}[/]  {info.size:,} bytes  SHA-256 {guest.digest}", highlight=False
+    _line(
+        console,
+        f"[bold]{printable(guest.name)}[/]  {info.size:,} bytes  SHA-256 {guest.digest}",
+        highlight=False,
     )
     allocator = find_allocator(info)
     facts = [
@@ -177,7 +179,7 @@ def run(console: Console, observation: Observation) -> None:
         shown = bytes_text(call.data, 512) if call.data is not None else ", ".join(map(repr, call.args))
         note = f" [{call.problem}]" if call.problem else ""
         _line(console, f"host  {printable(f'{call.function}({shown}){note}')}")
-    console.print(printable(outcome_text(observation.outcome)), highlight=False, soft_wrap=True)
+    _line(console, printable(outcome_text(observation.outcome)))
 
 
 def trace(console: Console, record: CallRecord) -> None:
