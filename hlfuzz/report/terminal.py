@@ -119,7 +119,6 @@ def inspect(console: Console, guest: Guest, interface: Interface) -> None:
     _line(
         console,
         f"[bold]{printable(guest.name)}[/]  {info.size:,} bytes  SHA-256 {guest.digest}",
-        highlight=False,
     )
     allocator = find_allocator(info)
     facts = [
