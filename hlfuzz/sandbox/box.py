@@ -64,7 +64,9 @@ class Sandbox:
         _check_choice("reset", reset, ("strict", "memory"))
         _check_choice("transport", transport, ("auto", "spin", "exit"))
         if verify < 0:
-            raise UsageError(f"negative number of resets (Sandbox verify={verify}): give 0 for never, 1 for each")
+            raise UsageError(
+                f"negative number of resets (Sandbox verify={verify}): give 0 for never, 1 for each"
+            )
         options = Options(
             reset,
             transport,

@@ -131,8 +131,8 @@ def _function(wanted: Import, type_: FuncType, provider: Provider) -> HostFuncti
             f"the import is a function {type_}, the provider is {type(provider).__name__} "
             f"({wanted.key}): pass a callable"
         )
-    if ValType.REF in type_.params + type_.results:
-        raise LinkError(f"host functions cannot have typed references ({wanted.key} {type_}): use numbers")
+    if ValType.REF in type_.params or any(t.is_reference for t in type_.results):
+        raise LinkError(f"no host function can make these references ({wanted.key} {type_}): use numbers")
     try:
         signature = inspect.signature(function.fn)
     except (TypeError, ValueError):  # some built-in functions do not tell

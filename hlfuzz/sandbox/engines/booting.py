@@ -90,7 +90,8 @@ _inherited: list[object] = []
 def _after_fork() -> None:
     global _lock, _templates
     _inherited.append(_templates)  # a parent's snapshots cannot be used here, nor be unmapped safely
-    _lock, _templates = threading.Lock(), WeakKeyDictionary()
+    _lock = threading.Lock()
+    _templates = WeakKeyDictionary()
 
 
 os.register_at_fork(after_in_child=_after_fork)

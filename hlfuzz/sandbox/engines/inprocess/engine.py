@@ -103,14 +103,16 @@ class InProcessEngine:
         mem = instance.memory(memory)
         if address + length > mem.data_len(instance.store):
             return None
-        return bytes(mem.read(instance.store, address, address + length))
+        # the package takes no address at the very end, not even for nothing
+        return bytes(mem.read(instance.store, address, address + length)) if length else b""
 
     def memory_write(self, memory: Export, address: int, data: bytes) -> bool:
         instance = self._live()
         mem = instance.memory(memory)
         if address + len(data) > mem.data_len(instance.store):
             return False
-        mem.write(instance.store, data, address)
+        if data:
+            mem.write(instance.store, data, address)
         return True
 
     def global_get(self, export: Export) -> Value:

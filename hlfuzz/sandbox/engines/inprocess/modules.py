@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ def new_engine(guest: Guest) -> wasmtime.Engine:
     # As in the micro-VM. Also, a host program's own SIGILL or SIGSEGV handler (pytest's faulthandler) would take
     # traps for crashes.
     config.signals_based_traps = False
+    config.parallel_compilation = not _in_forked_child  # the compiler's threads do not survive a fork
     config.max_wasm_stack = guest.limits.stack_bytes
     return wasmtime.Engine(config)
 
@@ -73,5 +75,14 @@ def _compile(guest: Guest) -> Modules:
         ) from e
 
 
+_in_forked_child = False
 _lock = threading.Lock()
 _compiled: WeakKeyDictionary[Guest, Modules] = WeakKeyDictionary()
+
+
+def _after_fork() -> None:
+    global _in_forked_child, _lock
+    _in_forked_child, _lock = True, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -9,6 +9,7 @@ the same for exports with f32 or v128 in their types.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import Final
 
 from hlfuzz.model import (
@@ -186,7 +187,7 @@ def _constant(t: ValType, value: Value) -> str:
         return f"v128.const i64x2 {' '.join(map(str, lanes))}"
     if isinstance(value, int) and t in (ValType.I32, ValType.I64):
         return f"{t}.const {value}"
-    if value != value:  # a NaN: sign and payload
+    if isnan(value):  # with its sign and payload
         bits, size, mantissa = (f32_bits(value), 32, 23) if t is ValType.F32 else (f64_bits(value), 64, 52)
         sign = "-" if bits >> (size - 1) else ""
         return f"{t}.const {sign}nan:0x{bits & ((1 << mantissa) - 1):x}"
