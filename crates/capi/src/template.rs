@@ -20,7 +20,7 @@ const DEFAULT_MEMORY: u64 = 64 << 20;
 const DEFAULT_TABLE: u64 = 262_144;
 const DEFAULT_STACK: u64 = 512 << 10;
 const MIN_STACK: u64 = 64 << 10;
-const MAX_STACK: u64 = 16 << 20;
+const MAX_STACK: u64 = 3 << 20;
 /// Heap of the in-VM runtime beside what grows with the module; only touched pages cost memory.
 const BASE_HEAP: u64 = 8 << 20;
 /// A table element and its doubling while the table grows.

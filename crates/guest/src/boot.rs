@@ -2,6 +2,7 @@
 
 use crate::arena::Arena;
 use crate::exchange;
+use crate::heap;
 use crate::serve::{self, State};
 use crate::tunables;
 use alloc::sync::Arc;
@@ -49,7 +50,7 @@ pub fn boot(record: &Boot) -> Result<Store<State>> {
     let artifact = NonNull::slice_from_raw_parts(artifact, record.artifact_len as usize);
     // SAFETY: the artifact is mapped read-only for as long as the VM exists and was made by the matching compiler.
     let module = unsafe { Module::deserialize_raw(&engine, artifact)? };
-    let mut store = Store::new(&engine, State::new(record));
+    let mut store = heap::hot(|| Store::new(&engine, State::new(record)));
     store.limiter(|state| &mut state.limits);
     let given = given_globals();
     let mut given = given.iter();
@@ -57,9 +58,10 @@ pub fn boot(record: &Boot) -> Result<Store<State>> {
     for (index, import) in module.imports().enumerate() {
         imports.push(provide(&mut store, index, import.ty(), &mut given)?);
     }
-    let instance = Instance::new(&mut store, &module, &imports)?;
+    let instance = instantiate(&mut store, &module, &imports)?;
     initialize(&mut store, &instance)?;
     let exports: Vec<Extern> = instance.exports(&mut store).map(Export::into_extern).collect();
+    warm(&mut store)?;
     let names: Vec<bool> = module.exports().map(|export| export.name() == "memory").collect();
     serve::register(&mut store, &exports, &names);
     Ok(store)
@@ -95,6 +97,17 @@ fn provide<'a>(
         }
         ExternType::Tag(ty) => Tag::new(store, &ty)?.into(),
     })
+}
+
+/// One call before the snapshot, so that what wasmtime sets up at its first call is part of it and not undone by each
+/// reset.
+fn warm(store: &mut Store<State>) -> Result<()> {
+    Func::wrap(&mut *store, || {}).typed::<(), ()>(&*store)?.call(&mut *store, ())
+}
+
+/// The start function runs inside; what it allocates must not crowd out the instance, which is allocated before it.
+fn instantiate(store: &mut Store<State>, module: &Module, imports: &[Extern]) -> Result<Instance> {
+    heap::hot(|| Instance::new(store, module, imports))
 }
 
 /// Reactor modules set themselves up in `_initialize`; a command's `_start` is never run.

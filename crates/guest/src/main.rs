@@ -26,6 +26,7 @@ extern "C" fn _start() -> ! {
     let record = unsafe { &*(map::BOOT as *const Boot) };
     // SAFETY: called once, before anything allocates.
     unsafe { heap::init(record.heap as usize, record.heap_len as usize) };
+    platform::init();
     match boot::boot(record) {
         Ok(mut store) => serve::forever(&mut store),
         Err(error) => {

@@ -1,19 +1,34 @@
 //! What wasmtime and rustc expect of a platform: thread-local slots, panics, unwinding that never happens.
 
 use crate::exchange::fatal;
+use crate::heap::take_hot;
+use core::alloc::Layout;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
-/// wasmtime's two "thread-local" slots; the VM has one thread.
-static SLOTS: [AtomicPtr<u8>; 2] = [const { AtomicPtr::new(core::ptr::null_mut()) }; 2];
+/// wasmtime's two "thread-local" slots; the VM has one thread. Every call writes them, so they live in the hot page.
+static SLOTS: AtomicPtr<[AtomicPtr<u8>; 2]> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Places the slots; called once, before wasmtime is.
+pub fn init() {
+    match take_hot(Layout::new::<[AtomicPtr<u8>; 2]>()) {
+        Some(place) => SLOTS.store(place.cast(), Relaxed), // zeroed, which is two null pointers
+        None => fatal("no room for the thread-local slots"),
+    }
+}
+
+fn slots() -> &'static [AtomicPtr<u8>; 2] {
+    // SAFETY: `init` has placed them, for good.
+    unsafe { &*SLOTS.load(Relaxed) }
+}
 
 #[unsafe(no_mangle)]
 extern "C" fn wasmtime_tls_get(slot: usize) -> *mut u8 {
-    SLOTS[slot].load(Relaxed)
+    slots()[slot].load(Relaxed)
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn wasmtime_tls_set(slot: usize, value: *mut u8) {
-    SLOTS[slot].store(value, Relaxed);
+    slots()[slot].store(value, Relaxed);
 }
 
 #[panic_handler]

@@ -63,15 +63,22 @@ pub fn register(store: &mut Store<State>, exports: &[Extern], named: &[bool]) {
     state.memory = memory;
 }
 
+/// Dead stack that booting leaves behind, so that the snapshot holds zeros where small calls will write.
+const BOOT_STACK: usize = 16 << 10;
+/// Native stack of a small call.
+const CALL_STACK: usize = 640;
+
 /// Answers requests until the VM is gone.
 pub fn forever(store: &mut Store<State>) -> ! {
     exchange::answer_header(0, 0);
     publish_memory(&mut *store);
+    exchange::clean_stack::<BOOT_STACK>();
     let mut word = answer::DONE;
     loop {
         let request = exchange(word);
         word = request_once(&mut *store, request);
         publish_memory(&mut *store);
+        exchange::clean_stack::<CALL_STACK>();
     }
 }
 

@@ -68,30 +68,43 @@ impl Claim {
     }
 }
 
-/// A CPU for a spinning vCPU: `wanted`, or one that is free and not the caller's. `Err` says why there is none.
+/// May a thread of this process run on `cpu`? Asked of the kernel, because a caller that is pinned itself may still name
+/// another CPU for the vCPU.
+fn may_use(cpu: i32) -> bool {
+    std::thread::scope(|scope| scope.spawn(|| pin_this_thread(cpu)).join().unwrap_or(false))
+}
+
+/// A CPU for a spinning vCPU: `wanted`, or one of this thread's CPUs that is free and not the caller's. `Err` says why
+/// there is none.
 pub fn choose(wanted: i32) -> Result<Claim> {
-    let cpus = allowed();
-    if wanted >= 0 && !cpus.contains(&wanted) {
-        return Err(Error::new(
-            Kind::Cpu,
-            format!(
-                "CPU {wanted} is not among the CPUs that this process may use ({cpus:?}); name one of those"
-            ),
-        ));
-    }
-    if cpus.len() < 2 {
-        return Err(Error::new(
-            Kind::Cpu,
-            "the spin transport needs two CPUs and this process may use one; use transport exit, or widen its \
-             affinity (taskset, cpuset)",
-        ));
-    }
     let here = current();
     let candidates: Vec<i32> = if wanted >= 0 {
+        if !may_use(wanted) {
+            return Err(Error::new(
+                Kind::Cpu,
+                format!("CPU {wanted} does not exist or is not given to this process; name another one"),
+            ));
+        }
+        if allowed() == [wanted] {
+            return Err(Error::new(
+                Kind::Cpu,
+                format!(
+                    "the vCPU would spin on CPU {wanted}, the only one that the calling thread may use; name another \
+                     CPU, or use transport exit"
+                ),
+            ));
+        }
         vec![wanted]
     } else {
-        cpus.iter().rev().copied().filter(|cpu| *cpu != here).collect()
+        allowed().into_iter().rev().filter(|cpu| *cpu != here).collect()
     };
+    if candidates.is_empty() {
+        return Err(Error::new(
+            Kind::Cpu,
+            "the spin transport needs two CPUs and the calling thread may use one; use transport exit, widen its \
+             affinity (taskset, cpuset), or name the vCPU's CPU",
+        ));
+    }
     for cpu in &candidates {
         if let Some(claim) = Claim::try_new(*cpu)? {
             return Ok(claim);

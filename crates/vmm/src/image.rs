@@ -7,7 +7,7 @@ use crate::tables::{Access, Tables, build_ring0};
 use hlfuzz_abi::{Boot, Mailbox, map};
 use std::ops::Range;
 
-/// Native stack below the Wasm stack: the runtime's own frames.
+/// Native stack beside the Wasm stack: the runtime's own frames.
 const RUNTIME_STACK: u64 = 256 << 10;
 
 /// What is to be booted. Lengths in bytes.
@@ -105,7 +105,10 @@ pub fn build(spec: &Spec<'_>, ram: &mut [u8]) -> Result<Layout> {
     let mut tables = Tables::new(ram);
     build_ring0(&mut tables)?;
     let mut text = Vec::new();
-    let mut at = map::RUNTIME;
+    // the stack, ending in the hot page; everything below it down to the runtime's read-only part is its guard
+    let stack = map::RUNTIME_DATA - up(spec.wasm_stack + RUNTIME_STACK)..map::RUNTIME_DATA + map::HOT_STACK;
+    tables.map(stack.start, map::RUNTIME_DATA + map::PAGE - stack.start, Access::ReadWrite)?;
+    let mut at = map::RUNTIME_DATA + map::PAGE;
     for segment in segments(spec.runtime)? {
         let start = segment.address as usize;
         tables.ram()[start..start + segment.bytes.len()].copy_from_slice(segment.bytes);
@@ -134,8 +137,7 @@ pub fn build(spec: &Spec<'_>, ram: &mut [u8]) -> Result<Layout> {
         tables.map(range.start, range.end - range.start, Access::ReadWrite)?;
         Ok(range)
     };
-    let stack = place(artifact.end, spec.wasm_stack + RUNTIME_STACK)?;
-    let heap = place(stack.end, spec.heap)?;
+    let heap = place(artifact.end, spec.heap)?;
     let arena = place(heap.end, spec.arena)?;
     tables.map(map::MAILBOX, up(size_of::<Mailbox>() as u64), Access::ReadWrite)?;
     tables.map(map::DOORBELL, map::PAGE, Access::ReadWrite)?;

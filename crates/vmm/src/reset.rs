@@ -1,7 +1,8 @@
 //! Bringing guest RAM back to its snapshot: the hot set, its decay, and the check that nothing was missed.
 //!
-//! A page that was written once is *hot*: it is copied on every reset and never write-protected again, so that in
-//! the steady state neither guest nor host pays more than the copy. Pages that stay clean long enough are given back
+//! A page that was written once is *hot*: every reset looks at it, and it is never write-protected again, so that in the
+//! steady state neither guest nor host makes a system call or takes a fault. Of a page with few written lines only
+//! those are copied: the other lines stay in the guest CPU's cache. Pages that stay clean long enough are given back
 //! (write-protected, forgotten), or one large call would make all later resets slow.
 
 use crate::error::Result;
@@ -9,12 +10,18 @@ use crate::machine::Machine;
 use crate::mapping::Mapping;
 use crate::snapshot::{PAGE, Snapshot};
 
-/// Up to this many hot pages a plain copy is cheaper than finding out what was written.
-const SMALL: usize = 48;
-/// While the hot set is small, only one reset in so many looks which pages were written.
+/// From so many written lines on a page is copied whole, which is cheaper than comparing it.
+const HEAVY_LINES: u32 = 17;
+/// One reset in so many compares a page that is copied whole otherwise.
 const LOOK_EVERY: u64 = 16;
-/// Looks without a write after which a page counts as idle.
-const IDLE_LOOKS: u8 = 8;
+/// Looks without a difference after which a page is idle, for a small and for a large hot set. A large one costs much
+/// at every reset, so it is thinned out sooner.
+const IDLE_LOOKS: u32 = 64;
+const IDLE_LOOKS_LARGE: u32 = 8;
+const LARGE: usize = 64;
+/// A page that came back after it was given back must be idle twice as long the next time, up to this many doublings:
+/// some pages are written by every call with what they held already.
+const MAX_DOUBLINGS: u8 = 20;
 
 /// Counters of this sandbox's resets.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,12 +44,21 @@ pub struct Faults {
     pub do_nothing: bool,
 }
 
+#[derive(Clone, Copy)]
+struct Hot {
+    page: u32,
+    /// Looks in a row that found no difference.
+    idle: u32,
+    /// One bit a line that differed at the last look.
+    lines: u64,
+}
+
 pub struct HotSet {
-    pages: Vec<u32>,
-    /// Looks since the page was last found written, by position in `pages`.
-    idle: Vec<u8>,
+    pages: Vec<Hot>,
     /// One bit a page of RAM: it is in `pages`.
     member: Vec<u64>,
+    /// How often each page of RAM was given back as idle.
+    returned: Vec<u8>,
     /// Scratch for the dirty log; empty with a ring.
     log: Vec<u64>,
     pub stats: ResetStats,
@@ -53,8 +69,8 @@ impl HotSet {
         let words = ram_pages.div_ceil(64);
         Self {
             pages: Vec::with_capacity(64),
-            idle: Vec::with_capacity(64),
             member: vec![0; words],
+            returned: vec![0; words * 64],
             log: if ring { Vec::new() } else { vec![0; words] },
             stats: ResetStats::default(),
         }
@@ -65,14 +81,16 @@ impl HotSet {
         self.pages.len()
     }
 
+    fn contains(&self, page: u32) -> bool {
+        self.member[page as usize / 64] >> (page % 64) & 1 != 0
+    }
+
     /// The host has written `page` itself, which KVM does not report.
     #[inline]
     pub fn insert(&mut self, page: u32) {
-        let (word, bit) = (page as usize / 64, 1 << (page % 64));
-        if self.member[word] & bit == 0 {
-            self.member[word] |= bit;
-            self.pages.push(page);
-            self.idle.push(0);
+        if !self.contains(page) {
+            self.member[page as usize / 64] |= 1 << (page % 64);
+            self.pages.push(Hot { page, idle: 0, lines: 0 });
         }
     }
 
@@ -112,62 +130,71 @@ impl HotSet {
             self.restore_badly(snapshot, ram, faults);
             return Ok(());
         }
-        let small = self.pages.len() <= SMALL;
-        if small && !self.stats.resets.is_multiple_of(LOOK_EVERY) {
-            for &page in &self.pages {
-                // SAFETY: only pages of guest RAM get into the set.
-                unsafe { snapshot.copy_page(page, ram.as_ptr().add(page as usize * PAGE)) };
-            }
-            return Ok(());
+        let at = |page: u32| ram.as_ptr().wrapping_add(page as usize * PAGE);
+        for hot in &self.pages {
+            fetch_lines(at(hot.page), hot.lines);
         }
+        let look = self.stats.resets.is_multiple_of(LOOK_EVERY);
+        let patience = if self.pages.len() > LARGE { IDLE_LOOKS_LARGE } else { IDLE_LOOKS };
         let mut idle_pages = 0;
-        for (&page, idle) in self.pages.iter().zip(&mut self.idle) {
-            // SAFETY: as above.
-            let written = unsafe { snapshot.copy_differences(page, ram.as_ptr().add(page as usize * PAGE)) };
-            *idle = if written { 0 } else { idle.saturating_add(1) };
-            idle_pages += usize::from(*idle >= IDLE_LOOKS);
+        for hot in &mut self.pages {
+            // SAFETY: only pages of guest RAM get into the set.
+            unsafe {
+                if hot.lines.count_ones() >= HEAVY_LINES && !look {
+                    snapshot.copy_page(hot.page, at(hot.page));
+                    continue;
+                }
+                hot.lines = snapshot.copy_differences(hot.page, at(hot.page));
+            }
+            hot.idle = if hot.lines == 0 { hot.idle.saturating_add(1) } else { 0 };
+            if hot.idle >= patience {
+                idle_pages += usize::from(hot.idle >= patience << self.returned[hot.page as usize]);
+            }
         }
         // giving back costs a system call and a fault for each page that is still in use: worth it for a quarter
         if idle_pages > 0 && idle_pages * 4 >= self.pages.len() {
-            self.evict(machine, snapshot, ram)?;
+            self.evict(machine, snapshot, ram, patience)?;
         }
         Ok(())
     }
 
     /// Write-protects again and forgets. All content equals the snapshot at this point.
-    fn evict(&mut self, machine: &Machine, snapshot: &Snapshot, ram: &Mapping) -> Result<()> {
+    #[cold]
+    fn evict(&mut self, machine: &Machine, snapshot: &Snapshot, ram: &Mapping, patience: u32) -> Result<()> {
         self.stats.evictions += 1;
+        let idle = |hot: &Hot, returned: &[u8]| hot.idle >= patience << returned[hot.page as usize];
         let ring = machine.has_ring();
         if ring {
             // the ring gives back in order only: every page, and those still in use come back with their next write
             machine.reprotect_ring()?;
         } else {
             self.log.fill(0);
-            for (&page, &idle) in self.pages.iter().zip(&self.idle) {
-                if idle >= IDLE_LOOKS {
-                    self.log[page as usize / 64] |= 1 << (page % 64);
-                }
+            for hot in self.pages.iter().filter(|hot| idle(hot, &self.returned)) {
+                self.log[hot.page as usize / 64] |= 1 << (hot.page % 64);
             }
-            let ram_pages = (ram.len() / PAGE) as u32;
-            machine.reprotect_log(&mut self.log, ram_pages)?;
+            machine.reprotect_log(&mut self.log, (ram.len() / PAGE) as u32)?;
         }
-        let mut kept = 0;
-        for at in 0..self.pages.len() {
-            let page = self.pages[at];
-            let evict = ring || self.idle[at] >= IDLE_LOOKS;
+        let (member, returned) = (&mut self.member, &mut self.returned);
+        self.pages.retain_mut(|hot| {
+            let was_idle = idle(hot, returned);
+            if !ring && !was_idle {
+                return true;
+            }
             // a write between the last copy and the protection would go unseen: whatever differs stays hot
             // SAFETY: only pages of guest RAM get into the set.
-            let late =
-                evict && unsafe { snapshot.copy_differences(page, ram.as_ptr().add(page as usize * PAGE)) };
-            if evict && !late {
-                self.member[page as usize / 64] &= !(1 << (page % 64));
-            } else {
-                (self.pages[kept], self.idle[kept]) = (page, 0);
-                kept += 1;
+            hot.lines =
+                unsafe { snapshot.copy_differences(hot.page, ram.as_ptr().add(hot.page as usize * PAGE)) };
+            if hot.lines != 0 {
+                hot.idle = 0;
+                return true;
             }
-        }
-        self.pages.truncate(kept);
-        self.idle.truncate(kept);
+            if was_idle {
+                let count = &mut returned[hot.page as usize];
+                *count = (*count + 1).min(MAX_DOUBLINGS);
+            }
+            member[hot.page as usize / 64] &= !(1 << (hot.page % 64));
+            false
+        });
         Ok(())
     }
 
@@ -179,18 +206,28 @@ impl HotSet {
 
     #[cold]
     fn restore_badly(&self, snapshot: &Snapshot, ram: &Mapping, faults: Faults) {
-        for (at, &page) in self.pages.iter().enumerate() {
-            // SAFETY: as in `restore`.
-            unsafe {
-                let to = ram.as_ptr().add(page as usize * PAGE);
-                let new_page = !snapshot.has_data(page);
-                if faults.do_nothing || faults.skip_one_page && at == 0 || faults.forget_new_pages && new_page
-                {
-                    continue;
-                }
-                snapshot.copy_page(page, to);
+        for (at, hot) in self.pages.iter().enumerate() {
+            let new_page = !snapshot.has_data(hot.page);
+            if faults.do_nothing || faults.skip_one_page && at == 0 || faults.forget_new_pages && new_page {
+                continue;
             }
+            // SAFETY: as in `restore`.
+            unsafe { snapshot.copy_page(hot.page, ram.as_ptr().add(hot.page as usize * PAGE)) };
         }
+    }
+}
+
+/// Asks for the lines that will probably be written, all at once, before the first of them is needed.
+#[inline]
+fn fetch_lines(page: *mut u8, lines: u64) {
+    let mut left = lines;
+    while left != 0 {
+        // SAFETY: a prefetch has no effect that a program can see, wherever it points.
+        unsafe {
+            let line = page.wrapping_add(64 * left.trailing_zeros() as usize);
+            core::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+        }
+        left &= left - 1;
     }
 }
 
@@ -200,8 +237,7 @@ pub fn differences(snapshot: &Snapshot, ram: &Mapping, hot: &HotSet) -> Result<(
     let (mut count, mut first) = (0, None);
     for (page, resident) in ram.resident()?.iter().enumerate() {
         let page = page as u32;
-        let is_hot = hot.member[page as usize / 64] >> (page % 64) & 1 != 0;
-        if resident & 1 == 0 && !is_hot {
+        if resident & 1 == 0 && !hot.contains(page) {
             continue;
         }
         // SAFETY: `resident` has one entry a page of RAM.
