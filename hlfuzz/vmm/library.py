@@ -17,8 +17,8 @@ try:
     from hlfuzz.vmm._native import ffi, lib
 except ImportError as e:
     raise ImportError(
-        f"hlfuzz's native library cannot be loaded ({e}): run `pip install .` (or `pip install -e .`) in the source "
-        "tree; it needs cargo and a C compiler"
+        f"hlfuzz's native library cannot be loaded ({e}): run `pip install .` (or `pip install -e .`) in the "
+        "source tree; it needs cargo and a C compiler"
     ) from e
 
 __all__ = ["check", "ffi", "lib", "new_error", "sized", "text"]

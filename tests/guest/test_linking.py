@@ -96,7 +96,8 @@ def test_a_host_function_that_would_make_references_is_refused(engine, guest, si
 
 
 def test_one_provider_serves_an_import_that_is_declared_twice(engine, guest):
-    wat = """(module (import "e" "f" (func $a (param i32) (result i32))) (import "e" "f" (func $b (param i32)))
+    wat = """(module (import "e" "f" (func $a (param i32) (result i32)))
+      (import "e" "f" (func $b (param i32)))
       (func (export "f") (result i32) (call $b (i32.const 1)) (call $a (i32.const 2))))"""
     seen = []
 
@@ -111,7 +112,8 @@ def test_one_provider_serves_an_import_that_is_declared_twice(engine, guest):
 
 def test_names_may_hold_any_unicode(engine, guest):
     wat = r"""(module (import "a\00b" "\e2\9c\93 \"x\"" (func $f (result i32)))
-      (func (export "\00\f0\9f\9a\80") (result i32) (call $f)) (func (export "") (result f32) (f32.const 1)))"""
+      (func (export "\00\f0\9f\9a\80") (result i32) (call $f))
+      (func (export "") (result f32) (f32.const 1)))"""
     with Sandbox(guest(wat), {'a\0b.✓ "x"': lambda: 3}, engine=engine) as box:
         assert box.call("\0🚀") == 3
         assert box.call("") == 1.0

@@ -20,7 +20,8 @@ STARTS = """(module (import "env" "f" (func $f (param i32) (result i32)))
 
 def test_the_start_section_runs_before_the_first_call(engine, guest):
     wat = """(module (global $g (mut i32) (i32.const 1)) (func $s (global.set $g (i32.const 7))) (start $s)
-      (func (export "get") (result i32) (global.get $g)) (func (export "set") (global.set $g (i32.const 9))))"""
+      (func (export "get") (result i32) (global.get $g))
+      (func (export "set") (global.set $g (i32.const 9))))"""
     with Sandbox(guest(wat), engine=engine) as box:
         assert box.call("get") == 7
         box.call("set")

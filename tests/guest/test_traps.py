@@ -23,7 +23,8 @@ TRAPS = """(module
   (func (export "fine") (result i32) i32.const 42)
   (func (export "loop") (loop (br 0)))
   (func $depth (export "depth") (param i32) (result i32)
-    (if (result i32) (local.get 0) (then (i32.add (call $depth (i32.sub (local.get 0) (i32.const 1))) (i32.const 1)))
+    (if (result i32) (local.get 0)
+      (then (i32.add (call $depth (i32.sub (local.get 0) (i32.const 1))) (i32.const 1)))
       (else (i32.const 0)))))"""
 
 CODES = [

@@ -92,7 +92,8 @@ def test_without_an_allocator_the_conventions_are_named(engine, guest):
 
 
 def test_without_a_memory_vectors_are_refused(engine, guest):
-    wat = '(module (func (export "f") (param i32 i32)) (func (export "malloc") (param i32) (result i32) i32.const 8))'
+    wat = """(module (func (export "f") (param i32 i32))
+      (func (export "malloc") (param i32) (result i32) i32.const 8))"""
     with Sandbox(guest(wat), engine=engine) as box, pytest.raises(UsageError, match="no exported memory"):
         box.call("f", b"abc")
 
@@ -166,7 +167,8 @@ def test_allocation_is_undone_with_the_call(engine, guest):
 RESULTS = """(func (export "pair") (param i32 i32) (result i32 i32) (local.get 0) (local.get 1))
   (func (export "packed") (param i32 i32) (result i64)
     (i64.or (i64.shl (i64.extend_i32_u (local.get 0)) (i64.const 32)) (i64.extend_i32_u (local.get 1))))
-  (func (export "inplace") (param i32 i32) (result i32) (i32.store8 (local.get 0) (i32.const 33)) (local.get 1))
+  (func (export "inplace") (param i32 i32) (result i32)
+    (i32.store8 (local.get 0) (i32.const 33)) (local.get 1))
   (func (export "bad_pair") (param i32 i32) (result i32 i32) (i32.const 65530) (i32.const 7))
   (func (export "bad_packed") (param i32 i32) (result i64) (i64.const -1))
   (func (export "bad_inplace") (param i32 i32) (result i32) (i32.const -1))"""

@@ -33,8 +33,8 @@ def new_engine(guest: Guest) -> wasmtime.Engine:
     """An engine whose settings are those of the micro-VM's runtime, as far as they can be seen by a guest."""
     config = wasmtime.Config()
     config.epoch_interruption = True
-    # As in the micro-VM. Also, a host program's own SIGILL or SIGSEGV handler (pytest's faulthandler) would take
-    # traps for crashes.
+    # As in the micro-VM. Also, a host program's own SIGILL or SIGSEGV handler (pytest's faulthandler) would
+    # take traps for crashes.
     config.signals_based_traps = False
     config.parallel_compilation = not _in_forked_child  # the compiler's threads do not survive a fork
     config.max_wasm_stack = guest.limits.stack_bytes

@@ -1,0 +1,61 @@
+"""The public names of the package: each one is documented, and none appears or disappears by accident."""
+
+from __future__ import annotations
+
+import inspect
+import types
+
+import pytest
+
+import hlfuzz
+
+PUBLIC = {
+    "guests": {"Guest", "Limits", "ModuleInfo", "FuncType", "ValType"},
+    "sandboxes": {"Sandbox", "CallContext", "GuestMemory", "Stats"},
+    "providers": {"HostFunction", "Caller", "Memory", "Table", "Global"},
+    "values": {"Value", "Float32", "Float64"},
+    "outcomes": {"Outcome", "Ok", "Trap", "Timeout", "Violation", "HostError"},
+    "records": {"Call", "CallRecord", "HostCallRecord"},
+    "errors": {
+        "HlfuzzError", "UsageError", "ModuleError", "LinkError", "StartError", "EnvironmentProblem",
+        "SandboxClosed", "WrongThread", "ForkedProcess", "ContextFinished", "ContextBusy", "HlfuzzWarning",
+    },
+    "failed calls": {"CallFailed", "GuestTrap", "GuestTimeout", "AbiViolation", "HostFunctionError"},
+    "findings": {"Finding"},
+}  # fmt: skip
+
+
+def test_the_public_names_are_these_and_no_others():
+    assert set(hlfuzz.__all__) == set().union(*PUBLIC.values())
+    assert len(hlfuzz.__all__) == len(set(hlfuzz.__all__))
+
+
+def test_nothing_else_is_in_the_package_but_its_modules():
+    others = {n for n in vars(hlfuzz) if not n.startswith("_")} - set(hlfuzz.__all__) - {"annotations"}
+    assert all(isinstance(getattr(hlfuzz, name), types.ModuleType) for name in others)
+
+
+@pytest.mark.parametrize("name", sorted(hlfuzz.__all__))
+def test_every_public_class_and_method_is_documented(name):
+    thing = getattr(hlfuzz, name)
+    if not inspect.isclass(thing):
+        return
+    assert thing.__doc__
+    for member, value in vars(thing).items():
+        if not member.startswith("_") and (callable(value) or isinstance(value, property)):
+            assert inspect.getdoc(value), f"{name}.{member}"
+
+
+def test_errors_are_in_two_trees():
+    assert not issubclass(hlfuzz.Finding, hlfuzz.HlfuzzError)
+    assert issubclass(hlfuzz.Finding, AssertionError)
+    for name in PUBLIC["errors"] | PUBLIC["failed calls"]:
+        assert name == "HlfuzzWarning" or issubclass(getattr(hlfuzz, name), hlfuzz.HlfuzzError)
+    for name in ("SandboxClosed", "WrongThread", "ForkedProcess", "ContextFinished", "ContextBusy"):
+        assert issubclass(getattr(hlfuzz, name), hlfuzz.UsageError)
+
+
+def test_the_package_is_typed():
+    from importlib.resources import files
+
+    assert files("hlfuzz").joinpath("py.typed").is_file()
