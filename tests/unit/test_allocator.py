@@ -14,9 +14,9 @@ def info(*functions: tuple[str, tuple[ValType, ...], tuple[ValType, ...]]) -> Mo
     exports = [Export(n, ExternKind.FUNC, FuncType(p, r), i) for i, (n, p, r) in enumerate(functions)]
     exports.append(Export("memory", ExternKind.MEMORY, MemoryType(1), len(exports)))
     return ModuleInfo(
-        size=8, sha256="", imports=(), exports=tuple(exports), memories=(), tables=(), globals=0,
-        functions=0, start=False, features=(), custom_sections=(), data_segments=0, elem_segments=0, code_bytes=0, producers={},
-        memory_bytes_min=0,
+        size=8, sha256="", imports=(), exports=tuple(exports), memories=(), tables=(), globals=0, functions=0,
+        start=False, features=(), custom_sections=(), data_segments=0, elem_segments=0, code_bytes=0,
+        producers={}, memory_bytes_min=0,
     )  # fmt: skip
 
 
