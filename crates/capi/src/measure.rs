@@ -2,7 +2,7 @@
 
 use crate::codes::*;
 use crate::memory::hl_mem_write;
-use crate::sandbox::{hl_call, hl_hostcall, hl_reset, hl_resume, hl_sandbox};
+use crate::sandbox::{hl_call, hl_hostcall, hl_reset, hl_resume, hl_sandbox, hl_wait};
 use crate::types::{hl_hostcall_info, hl_value};
 use hlfuzz_vmm::Status;
 use std::hint::black_box;
@@ -48,7 +48,11 @@ pub unsafe extern "C" fn hl_measure_call(
                 return Err(HL_INVALID);
             }
             let mut status = hl_call(sandbox, func, args, n_args, flags);
-            while status == HL_HOSTCALL {
+            while status == HL_HOSTCALL || status == HL_RUNNING {
+                if status == HL_RUNNING {
+                    status = hl_wait(sandbox);
+                    continue;
+                }
                 let mut call = hl_hostcall_info { import: 0, n_args: 0, args: std::ptr::null() };
                 hl_hostcall(sandbox, &raw mut call);
                 let results = (*sandbox).host_results(call.import);
