@@ -35,7 +35,7 @@ demo: .venv/native
 test: lint test-rust test-model test-python
 
 bench: .venv/native
-	cargo build --release --locked --manifest-path bench/peer/Cargo.toml
+	cargo build --release --locked --manifest-path bench/peer/Cargo.toml --target-dir bench/peer/target
 	@$(BIN)/hlfuzz bench $(BENCH)
 
 lint: .venv/native
