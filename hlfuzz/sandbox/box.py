@@ -38,7 +38,7 @@ class Sandbox:
         transport: kvm only: "spin" (two CPUs, fast), "exit" (one CPU), or "auto".
         cpu: kvm with spin only: the CPU of the vCPU thread; None chooses one.
         deadline: CPU seconds of the guest in one call; host functions do not count.
-        wall_deadline: wall-clock seconds of the guest in one call.
+        wall_deadline: wall-clock seconds of the guest in one call; None: 10, or ten times `deadline` if more.
         verify: kvm only: compare all memory with the snapshot on every N-th reset; 0 never.
         allocator: the guest's allocator export, or a scratch address, for byte vectors; None: by convention.
         trace: called with a `CallRecord` after each call.
@@ -56,7 +56,7 @@ class Sandbox:
         transport: Literal["auto", "spin", "exit"] = "auto",
         cpu: int | None = None,
         deadline: float = 1.0,
-        wall_deadline: float = 10.0,
+        wall_deadline: float | None = None,
         verify: int = 0,
         allocator: str | int | None = None,
         trace: Trace | None = None,
@@ -67,12 +67,17 @@ class Sandbox:
             raise UsageError(
                 f"negative number of resets (Sandbox verify={verify}): give 0 for never, 1 for each"
             )
+        cpu_us = _micros("deadline", deadline)
+        # A cap that nobody chose must not be shorter than the deadline that somebody did.
+        wall_us = (
+            max(10_000_000, 10 * cpu_us) if wall_deadline is None else _micros("wall_deadline", wall_deadline)
+        )
         options = Options(
             reset,
             transport,
             cpu,
-            _micros("deadline", deadline),
-            _micros("wall_deadline", wall_deadline),
+            cpu_us,
+            wall_us,
             verify,
         )
         self._guest = guest

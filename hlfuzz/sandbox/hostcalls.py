@@ -95,6 +95,11 @@ class HostCalls:
         self._guest = guest
         self._linked = linked
         self._gate = gate
+        self._with_references = {
+            index
+            for index, wanted in enumerate(guest.info.imports)
+            if isinstance(wanted.type, FuncType) and any(t.is_reference for t in wanted.type.params)
+        }
         self.calls: Calls | None = None
         """Set when the guest has started."""
         self.records: list[HostCallRecord] | None = None
@@ -107,7 +112,8 @@ class HostCalls:
     def invoke(self, index: int, args: tuple[Value, ...], engine: Engine) -> tuple[Value, ...]:
         wanted = self._guest.info.imports[index]
         type_ = cast("FuncType", wanted.type)
-        refuse_references(type_, wanted.key)
+        if index in self._with_references:
+            refuse_references(type_, wanted.key)
         function = self._linked.functions[index]
         results: tuple[Value, ...] = ()
         caller = Caller(self._guest, engine, self._gate, self.calls) if function.caller else None

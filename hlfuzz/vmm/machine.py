@@ -9,7 +9,7 @@ from hlfuzz.errors import HlfuzzError
 from hlfuzz.model import Export, FuncType, GlobalType, Stats, ValType, Value
 from hlfuzz.vmm.library import ffi, lib, sized, text
 from hlfuzz.vmm.status import TrapInfo
-from hlfuzz.vmm.values import Slots, read, reader, write
+from hlfuzz.vmm.values import Slots, read, reader, writer
 
 Results: TypeAlias = Value | tuple[Value, ...] | None
 FastCall: TypeAlias = Callable[[tuple[object, ...], int], int]
@@ -125,16 +125,14 @@ class Machine:
 
     def memory_read(self, memory: int, address: int, length: int) -> bytes | None:
         """A private copy; None when out of range."""
-        if address + length > self.memory_size(memory):
+        if max(address, length) >> 64:
             return None
-        data = ffi.new("uint8_t[]", length)
-        if lib.hl_mem_read(self.pointer, memory, address, data, length):
-            return None
-        return bytes(ffi.buffer(data))
+        start = lib.hl_mem(self.pointer, memory, address, length)
+        return None if start == ffi.NULL else bytes(ffi.buffer(start, length))
 
     def memory_write(self, memory: int, address: int, data: bytes) -> bool:
         """Write; False (and nothing written) when out of range."""
-        return address < 1 << 64 and not lib.hl_mem_write(self.pointer, memory, address, data, len(data))
+        return not address >> 64 and not lib.hl_mem_write(self.pointer, memory, address, data, len(data))
 
     def global_get(self, export: Export, type_: GlobalType) -> Value:
         """Value of an exported global."""
@@ -146,7 +144,7 @@ class Machine:
     def global_set(self, export: Export, type_: GlobalType, value: Value) -> None:
         """Set an exported mutable global."""
         slot = ffi.new("hl_value *")
-        write(slot, type_.value, value)
+        writer(type_.value, slot)(value)
         if lib.hl_global_set(self.pointer, export.index, slot):
             raise HlfuzzError(f"global {export.name!r} cannot be set (micro-VM): {self.message()}")
 

@@ -40,8 +40,8 @@ def measure_call(
 ) -> list[int]:
     """ns of each of `samples` calls with the arguments in `slots`.
 
-    Before each, `data` is written at `address`; host calls are answered with zeros. Raises `HlfuzzError` when a
-    call cannot come to an end.
+    Before each, `data` is written at `address`; host calls are answered with zeros. Raises `HlfuzzError`
+    when a call cannot come to an end.
     """
     out = ffi.new("uint64_t[]", samples)
     code = lib.hl_measure_call(

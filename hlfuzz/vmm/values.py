@@ -20,6 +20,7 @@ class Slots:
         self.types = tuple(types)
         self.count = len(self.types)
         self.array: Any = ffi.new("hl_value[]", self.count) if types else ffi.NULL
+        self._writers = tuple(writer(t, self.array + i) for i, t in enumerate(types))
         fast = all(t in _MEMBERS for t in types)
         self.fast: tuple[tuple[Any, type], ...] | None = (
             tuple((ffi.cast(_MEMBERS[t], self.array + i), _CLASSES[t]) for i, t in enumerate(types))
@@ -30,21 +31,29 @@ class Slots:
 
     def put(self, values: Sequence[Value]) -> None:
         """Write values in canonical form: signed ints, floats or bit floats, 16 bytes."""
-        for i, (value, t) in enumerate(zip(values, self.types, strict=True)):
-            write(self.array + i, t, value)
+        for write, value in zip(self._writers, values, strict=True):
+            write(value)
 
 
-def write(slot: Any, type_: ValType, value: Value) -> None:
-    """Write one canonical value to an `hl_value *`."""
-    match type_, value:
-        case ValType.V128, bytes():
-            ffi.buffer(slot, _V128_BYTES)[:] = value
-        case ValType.F32, Float32():
-            slot.u32 = value.bits
-        case ValType.F64, Float64():
-            slot.u64 = value.bits
-        case _:
-            setattr(slot, type_.value, value)
+def writer(type_: ValType, slot: Any) -> Callable[[Value], None]:
+    """Writes canonical values of `type_` to an `hl_value *`."""
+    if type_ is ValType.V128:
+        buffer = ffi.buffer(slot, _V128_BYTES)
+
+        def write_vector(value: Value) -> None:
+            buffer[:] = value
+
+        return write_vector
+    pointer = ffi.cast("float *" if type_ is ValType.F32 else _MEMBERS[type_], slot)
+    bits = ffi.cast("uint32_t *" if type_ is ValType.F32 else "uint64_t *", slot)
+
+    def write_number(value: Value) -> None:
+        if isinstance(value, (Float32, Float64)):
+            bits[0] = value.bits
+        else:
+            pointer[0] = value
+
+    return write_number
 
 
 def read(slots: Any, types: Sequence[ValType]) -> tuple[Value, ...]:

@@ -45,5 +45,5 @@ def _warn_once(reason: str) -> None:
         f"no micro-VM on this machine ({reason}): the guest runs in this process, behind one wall "
         "instead of two; `hlfuzz doctor` says how to fix it",
         HlfuzzWarning,
-        stacklevel=5,
+        stacklevel=4,
     )

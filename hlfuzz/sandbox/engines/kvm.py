@@ -25,6 +25,8 @@ class KvmEngine:
         self._imports = [
             (t, Slots(t.results)) if isinstance(t := i.type, FuncType) else None for i in guest.info.imports
         ]
+        default = guest.default_memory()
+        self._default_memory = -1 if default is None else default.index
         self._depth = 0
         self._failure: HostError | None = None
         self._ended: Failure | None = None
@@ -169,7 +171,7 @@ class KvmEngine:
 
     def _position(self, memory: Export) -> int:
         # The default memory's place is known without asking the guest.
-        return DEFAULT_MEMORY if memory == self._guest.default_memory() else memory.index
+        return DEFAULT_MEMORY if memory.index == self._default_memory else memory.index
 
 
 def open_kvm(guest: Guest, host: HostSide, options: Options) -> KvmEngine:
