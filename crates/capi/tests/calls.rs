@@ -216,3 +216,15 @@ fn null_objects_are_refused_and_may_be_freed() {
         assert_eq!(error.code, HL_E_ARGUMENT);
     }
 }
+
+#[test]
+fn a_module_without_functions_boots() {
+    let template =
+        template("(module (memory (export \"memory\") 1) (data (i32.const 0) \"x\"))", HL_TRACK_AUTO);
+    let it = sandbox(template, HL_TRANSPORT_EXIT, HL_RESET_STRICT);
+    let mut byte = 0;
+    assert_eq!(unsafe { hl_mem_read(it.0, HL_DEFAULT_MEMORY, 0, &mut byte, 1) }, 0);
+    assert_eq!(byte, b'x');
+    drop(it);
+    unsafe { hl_template_free(template) };
+}

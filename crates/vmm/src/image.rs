@@ -234,7 +234,7 @@ fn segments(runtime: &[u8]) -> Result<Vec<Segment<'_>>> {
     Ok(found)
 }
 
-/// Page-aligned ranges of the artifact's executable sections.
+/// Page-aligned ranges of the artifact's executable sections; none for a module without functions.
 fn executable_sections(artifact: &[u8]) -> Result<Vec<Range<u64>>> {
     let what = "the compiled artifact";
     check_header(artifact, what)?;
@@ -260,9 +260,6 @@ fn executable_sections(artifact: &[u8]) -> Result<Vec<Range<u64>>> {
             return Err(bad(what, "its text is not page-aligned"));
         }
         found.push(offset..up(offset + size));
-    }
-    if found.is_empty() {
-        return Err(bad(what, "it has no text"));
     }
     Ok(found)
 }
