@@ -7,8 +7,9 @@ from typing import ClassVar, Final
 from hlfuzz.invariants.base import Fault, Invariant, Kind, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.target import Target
+from hlfuzz.vmm import Region
 
-_REGIONS: Final = ("tables", "text")
+_REGIONS: Final[tuple[Region, ...]] = ("tables", "text")
 _BYSTANDER: Final = "bystander"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol, runtime_checkable
 
 from hlfuzz.errors import HlfuzzError
 from hlfuzz.invariants.case import Case
@@ -13,20 +12,6 @@ from hlfuzz.invariants.host import Recorder
 from hlfuzz.invariants.observe import Observation
 from hlfuzz.model import Call, ExternKind, HostError, Ok, value_bits
 from hlfuzz.sandbox import Sandbox
-
-
-@runtime_checkable
-class Inspectable(Protocol):
-    """A sandbox whose VM can be looked at from outside."""
-
-    def verify(self) -> int:
-        """Pages of the VM's RAM that differ from the snapshot."""
-        ...
-
-    def region_hash(self, region: str) -> int:
-        """Hash of what the guest must never write: "tables" (page tables, IDT, stubs) or "text" (all
-        code)."""
-        ...
 
 
 class Session:
@@ -100,9 +85,9 @@ class Session:
         return self.box.engine == "kvm"
 
     @property
-    def vm(self) -> Inspectable | None:
+    def vm(self) -> Sandbox | None:
         """The sandbox as something that can be looked into; None in-process."""
-        return self.box if self.is_kvm and isinstance(self.box, Inspectable) else None
+        return self.box if self.is_kvm else None
 
     def memory_bytes(self) -> int:
         """Size of the default linear memory, 0 when none is exported."""

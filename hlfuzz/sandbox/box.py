@@ -22,6 +22,7 @@ from hlfuzz.sandbox.hostcalls import HostCalls
 from hlfuzz.sandbox.memory import Globals, GuestMemory
 from hlfuzz.sandbox.providers import Provider, link
 from hlfuzz.sandbox.vectors import ResultForm
+from hlfuzz.vmm import Region
 
 Trace = Callable[[CallRecord], object]
 
@@ -174,6 +175,28 @@ class Sandbox:
         if get_ident() != self._gate.box:
             self._gate.refuse()
         self._engine.reset()
+
+    def verify(self) -> int:
+        """Pages of guest memory that differ from the snapshot right now: 0 after a reset that did its work.
+
+        Reading a global or asking for a memory's size makes the guest run, and so may write a page. Raises
+        `UsageError` on the engine `inprocess`, which has no guest memory of its own to compare.
+        """
+        self._gate.check_owner()
+        return self._only_on_kvm(self._engine.verify(), "verify()")
+
+    def region_hash(self, region: Region) -> int:
+        """Hash of a part of guest memory: "tables" (page tables, descriptors, stubs), "text" (code of
+        runtime and guest) or "all". Equal content has equal hashes within a process. Raises as `verify`."""
+        self._gate.check_owner()
+        return self._only_on_kvm(self._engine.region_hash(region), "region_hash()")
+
+    def _only_on_kvm(self, value: int | None, what: str) -> int:
+        if value is None:
+            raise UsageError(
+                f"{what} needs a micro-VM (engine {self.engine}): open the sandbox with engine='kvm'"
+            )
+        return value
 
     def stats(self) -> Stats:
         """Counters since it was opened."""

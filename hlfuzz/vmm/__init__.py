@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hlfuzz.vmm.machine import DEFAULT_MEMORY, FastCall, Machine, Results
+from hlfuzz.vmm.machine import DEFAULT_MEMORY, FastCall, Machine, Region, Results
 from hlfuzz.vmm.module import Module, cache_folder, inspect, wasmtime_version
 from hlfuzz.vmm.probe import Probe, probe
 from hlfuzz.vmm.template import Boot, Template
@@ -15,6 +15,7 @@ __all__ = [
     "Machine",
     "Module",
     "Probe",
+    "Region",
     "Results",
     "Slots",
     "Template",

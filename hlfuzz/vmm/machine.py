@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from hlfuzz.errors import HlfuzzError
 from hlfuzz.model import Export, FuncType, GlobalType, Stats, ValType, Value
@@ -22,6 +22,14 @@ SLICE_US: Final = 50_000
 
 _TRANSPORTS: Final = {lib.HL_TRANSPORT_SPIN: "spin", lib.HL_TRANSPORT_EXIT: "exit"}
 _TRACKING: Final = {lib.HL_TRACK_RING: "ring", lib.HL_TRACK_LOG: "log"}
+
+Region: TypeAlias = Literal["tables", "text", "all"]
+"""Parts of guest RAM: "tables" is page tables, descriptors and stubs, "text" all code."""
+_REGIONS: Final[dict[Region, int]] = {
+    "tables": lib.HL_REGION_SYSTEM,
+    "text": lib.HL_REGION_TEXT,
+    "all": lib.HL_REGION_ALL,
+}
 
 
 class Machine:
@@ -147,6 +155,20 @@ class Machine:
         writer(type_.value, slot)(value)
         if lib.hl_global_set(self.pointer, export.index, slot):
             raise HlfuzzError(f"global {export.name!r} cannot be set (micro-VM): {self.message()}")
+
+    def differing_pages(self) -> int:
+        """Pages of guest RAM that differ from the snapshot right now."""
+        pages = lib.hl_verify(self.pointer)
+        if pages < 0:
+            raise HlfuzzError(f"guest memory cannot be compared (micro-VM): {self.message()}")
+        return pages
+
+    def region_hash(self, region: Region) -> int:
+        """Hash of a region of guest RAM; equal for equal content within one process."""
+        out = ffi.new("uint64_t *")
+        if lib.hl_ram_hash(self.pointer, _REGIONS[region], out):
+            raise HlfuzzError(f"region {region} cannot be hashed (micro-VM): {self.message()}")
+        return out[0]
 
     def stats(self) -> Stats:
         """Counters since the VM was opened."""

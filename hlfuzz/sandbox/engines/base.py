@@ -8,6 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from hlfuzz.guest import Guest
 from hlfuzz.model import Export, Failure, HostError, Stats, Value
+from hlfuzz.vmm import Region
 
 Returned: TypeAlias = Value | tuple[Value, ...] | None
 """A call's results as `.call()` gives them: None, the value, or a tuple of two or more."""
@@ -83,6 +84,14 @@ class Engine(Protocol):
 
     def global_set(self, export: Export, value: Value) -> None:
         """Set an exported mutable global to a value in canonical form."""
+        ...
+
+    def verify(self) -> int | None:
+        """Pages of guest RAM that differ from the snapshot; None where the engine has no such memory."""
+        ...
+
+    def region_hash(self, region: Region) -> int | None:
+        """Hash of a region of guest RAM; None where the engine has no such memory."""
         ...
 
     def stats(self) -> Stats:

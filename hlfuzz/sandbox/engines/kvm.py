@@ -11,7 +11,7 @@ from hlfuzz.model import Export, Failure, FuncType, GlobalType, HostError, Stats
 from hlfuzz.sandbox.engines.base import EngineName, Entry, HostSide, Options, Returned
 from hlfuzz.sandbox.engines.booting import booted
 from hlfuzz.sandbox.values import canonical_args
-from hlfuzz.vmm import DEFAULT_MEMORY, Machine, Slots, status
+from hlfuzz.vmm import DEFAULT_MEMORY, Machine, Region, Slots, status
 
 
 class KvmEngine:
@@ -96,6 +96,12 @@ class KvmEngine:
 
     def global_set(self, export: Export, value: Value) -> None:
         self._machine.global_set(export, cast("GlobalType", export.type), value)
+
+    def verify(self) -> int | None:
+        return self._machine.differing_pages()
+
+    def region_hash(self, region: Region) -> int | None:
+        return self._machine.region_hash(region)
 
     def stats(self) -> Stats:
         return self._machine.stats()

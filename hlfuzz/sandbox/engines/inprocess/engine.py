@@ -20,6 +20,7 @@ from hlfuzz.sandbox.engines.inprocess.traps import trap_of
 from hlfuzz.sandbox.engines.inprocess.watchdog import Deadline
 from hlfuzz.sandbox.engines.starting import INITIALIZE, START, exports_initialize, start_error
 from hlfuzz.sandbox.values import canonical_args
+from hlfuzz.vmm import Region
 
 _VALTYPES: Final[dict[str, Callable[[], wasmtime.ValType]]] = {
     "i32": wasmtime.ValType.i32,
@@ -120,6 +121,12 @@ class InProcessEngine:
 
     def global_set(self, export: Export, value: Value) -> None:
         self._live().global_set(export, value)
+
+    def verify(self) -> int | None:
+        return None
+
+    def region_hash(self, region: Region) -> int | None:
+        return None
 
     def stats(self) -> Stats:
         return Stats(
