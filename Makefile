@@ -55,8 +55,9 @@ test-rust:
 test-model:
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/loom" cargo test --locked -p hlfuzz-vmm --lib handshake
 
+# Where SIGINT is ignored (a background job of a script), the tests of Ctrl-C need its default back.
 test-python: .venv/native
-	@$(BIN)/python -m pytest
+	@env --default-signal=INT $(BIN)/python -m pytest
 
 docs: .venv/native
 	$(BIN)/python -m pip install --quiet mkdocs-material
