@@ -9,7 +9,7 @@ from hlfuzz.guest import Guest
 from hlfuzz.model import Export, ExternKind, Failure, FuncType, Ok, Outcome, Value
 from hlfuzz.sandbox.engines.base import Engine, Entry, Returned
 from hlfuzz.sandbox.values import refuse_references
-from hlfuzz.sandbox.vectors import RESULT_FORMS, ResultForm, Vectors, place, read_result
+from hlfuzz.sandbox.vectors import RESULT_FORMS, ResultForm, Vectors, place, plan, read_result
 
 Bound: TypeAlias = tuple[Entry, int]
 """How to call an export, and how many plain values it takes."""
@@ -45,9 +45,10 @@ class Calls:
                 f"unknown result form ({name!r}, {form!r}): choose one of {', '.join(RESULT_FORMS)}"
             )
         type_ = cast("FuncType", self._guest.export(name, ExternKind.FUNC).type)
+        vectors = plan(args, type_, name, self._vectors)
         done = False
         try:
-            placed = place(args, type_, name, self._vectors, self._call_export)
+            placed = place(args, vectors, self._vectors, self._call_export)
             if isinstance(placed, Failure):
                 return placed
             flat, spans = placed

@@ -27,14 +27,9 @@ _POINTER_AND_LENGTH: Final = ((ValType.I32, ValType.I32), (ValType.I64, ValType.
 _U32: Final = 0xFFFF_FFFF
 
 
-def place(
-    args: Sequence[object], type_: FuncType, function: str, vectors: Vectors, call: CallExport
-) -> tuple[list[object], list[tuple[int, int]]] | Failure:
-    """`args` with every byte vector written to guest memory and replaced by pointer and length.
-
-    Also gives the (pointer, length) of each. Raises `UsageError` before anything runs when the arguments do
-    not fit.
-    """
+def plan(args: Sequence[object], type_: FuncType, function: str, vectors: Vectors) -> list[bool]:
+    """For each argument whether it is a byte vector. Raises `UsageError` when they do not fit the function, or
+    there is no way to place them; nothing has run then."""
     spans = _spans(args, type_)
     if spans is None:
         raise UsageError(
@@ -49,6 +44,14 @@ def place(
     canonical_args(scalars, type_, function)
     if any(spans):
         vectors.check(type_, function)
+    return spans
+
+
+def place(
+    args: Sequence[object], spans: Sequence[bool], vectors: Vectors, call: CallExport
+) -> tuple[list[object], list[tuple[int, int]]] | Failure:
+    """`args` with every byte vector written to guest memory and replaced by pointer and length, and the
+    (pointer, length) of each."""
     flat: list[object] = []
     placed: list[tuple[int, int]] = []
     for arg, is_vector in zip(args, spans, strict=True):

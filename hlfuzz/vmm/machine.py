@@ -109,7 +109,7 @@ class Machine:
 
     def fail(self, message: str) -> int:
         """Say that the host function failed."""
-        data = message.encode()
+        data = message.encode("utf-8", "backslashreplace")  # it may quote anything, also half a surrogate pair
         return lib.hl_fail(self.pointer, data, len(data))
 
     def trap(self) -> TrapInfo:

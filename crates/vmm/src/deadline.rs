@@ -88,6 +88,8 @@ pub fn drain() {
 pub struct Timer {
     id: libc::timer_t,
     pub thread: i32,
+    /// A forked child does not inherit it.
+    process: u32,
 }
 
 // SAFETY: a timer is named by an id that any thread of the process may use.
@@ -105,7 +107,7 @@ impl Timer {
             if libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut id) != 0 {
                 return Err(Error::last_os("creating the deadline's timer"));
             }
-            Ok(Self { id, thread })
+            Ok(Self { id, thread, process: std::process::id() })
         }
     }
 
@@ -134,8 +136,10 @@ impl Timer {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        // SAFETY: our timer.
-        unsafe { libc::timer_delete(self.id) };
+        if self.process == std::process::id() {
+            // SAFETY: our timer.
+            unsafe { libc::timer_delete(self.id) };
+        }
     }
 }
 

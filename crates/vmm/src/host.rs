@@ -5,6 +5,7 @@ use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::{Cap, Kvm};
 use std::io;
 use std::os::fd::FromRawFd;
+use std::sync::OnceLock;
 
 /// How written pages are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,9 +62,7 @@ impl Host {
                 format!("/dev/kvm speaks API version {api_version}, not 12; use a Linux kernel's own KVM"),
             ));
         }
-        let cpuid = kvm
-            .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
-            .map_err(|e| Error::kvm("reading the CPUID that KVM supports", e))?;
+        let cpuid = supported_cpuid(&kvm)?;
         let run_size =
             kvm.get_vcpu_mmap_size().map_err(|e| Error::kvm("reading the size of a vCPU's run page", e))?;
         let (ring_cap, ring_entries) = CAP_RING
@@ -84,6 +83,19 @@ impl Host {
     pub fn probe(&self) -> &Probe {
         &self.probe
     }
+}
+
+/// What KVM can show to a guest. It does not change while the machine runs, and asking takes KVM a third of a
+/// millisecond, so it is asked once.
+fn supported_cpuid(kvm: &Kvm) -> Result<CpuId> {
+    static CPUID: OnceLock<CpuId> = OnceLock::new();
+    if let Some(cpuid) = CPUID.get() {
+        return Ok(cpuid.clone());
+    }
+    let cpuid = kvm
+        .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
+        .map_err(|e| Error::kvm("reading the CPUID that KVM supports", e))?;
+    Ok(CPUID.get_or_init(|| cpuid).clone())
 }
 
 fn no_kvm(error: &io::Error) -> Error {

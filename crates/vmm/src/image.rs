@@ -99,6 +99,20 @@ pub fn ram_size(spec: &Spec<'_>) -> Result<u64> {
     Ok(total)
 }
 
+/// The ranges that `build` fills, page-aligned.
+pub fn filled(spec: &Spec<'_>, ram: u64) -> Result<Vec<Range<u64>>> {
+    let tables = map::TABLE_POOL + (ram.div_ceil(2 << 20) + 8) * map::PAGE;
+    let mut ranges = vec![map::PML4..map::RING0_STACK_TOP, map::TABLE_POOL..tables.min(map::TABLE_POOL_END)];
+    let mut end = map::RUNTIME_DATA + map::PAGE;
+    for segment in segments(spec.runtime)? {
+        let range = segment.address & !(map::PAGE - 1)..up(segment.address + segment.bytes.len() as u64);
+        end = end.max(up(segment.address + segment.size));
+        ranges.push(range);
+    }
+    ranges.push(end + map::PAGE..end + map::PAGE + up(spec.artifact.len() as u64));
+    Ok(ranges)
+}
+
 /// Fills zeroed `ram` (of `ram_size` bytes) and returns where things are.
 pub fn build(spec: &Spec<'_>, ram: &mut [u8]) -> Result<Layout> {
     let ram_len = ram.len() as u64;

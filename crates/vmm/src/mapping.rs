@@ -11,6 +11,8 @@ use std::ptr::{self, NonNull};
 pub struct Mapping {
     start: NonNull<u8>,
     len: usize,
+    /// The process that made it. A forked child has not inherited it, and something else may lie there by then.
+    process: u32,
 }
 
 // SAFETY: a range of memory has no thread; who may touch it when is the business of its owner.
@@ -26,7 +28,7 @@ impl Mapping {
             return Err(Error::last_os(&format!("mapping {len} bytes of {what}")));
         }
         // SAFETY: mmap returned a mapping, and never at address 0.
-        Ok(Self { start: unsafe { NonNull::new_unchecked(start.cast()) }, len })
+        Ok(Self { start: unsafe { NonNull::new_unchecked(start.cast()) }, len, process: std::process::id() })
     }
 
     /// Zeroed memory that a forked child does not get.
@@ -92,6 +94,17 @@ impl Mapping {
         Some(unsafe { self.as_ptr().add(offset as usize) })
     }
 
+    /// Makes the pages of a range at once instead of one fault each. Where the kernel cannot (before Linux 5.14), the
+    /// faults do it.
+    pub fn populate(&self, range: std::ops::Range<u64>) {
+        if let Some(start) = self.range(range.start, range.end.saturating_sub(range.start)) {
+            // SAFETY: advises on our own mapping.
+            unsafe {
+                libc::madvise(start.cast(), (range.end - range.start) as usize, libc::MADV_POPULATE_WRITE);
+            }
+        }
+    }
+
     /// For each page: is anything there that is not the file's own hole?
     pub fn resident(&self) -> Result<Vec<u8>> {
         let mut pages = vec![0u8; self.len.div_ceil(4096)];
@@ -105,6 +118,9 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        if self.process != std::process::id() {
+            return;
+        }
         // SAFETY: our mapping, and nobody has a pointer into it any more.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
     }

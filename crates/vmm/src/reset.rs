@@ -12,6 +12,8 @@ use crate::snapshot::{PAGE, Snapshot};
 
 /// From so many written lines on a page is copied whole, which is cheaper than comparing it.
 const HEAVY_LINES: u32 = 17;
+/// Hot pages whose lines are asked for ahead; of more, the caches would not hold what was fetched.
+const FETCHED: usize = 8;
 /// One reset in so many compares a page that is copied whole otherwise.
 const LOOK_EVERY: u64 = 16;
 /// Looks without a difference after which a page is idle, for a small and for a large hot set. A large one costs much
@@ -51,6 +53,17 @@ struct Hot {
     idle: u32,
     /// One bit a line that differed at the last look.
     lines: u64,
+}
+
+impl Hot {
+    /// Worth giving back? `returned`: how often each page was, which only a small set goes by.
+    #[inline]
+    fn is_idle(&self, large: bool, returned: &[u8]) -> bool {
+        if large {
+            return self.idle >= IDLE_LOOKS_LARGE;
+        }
+        self.idle >= IDLE_LOOKS && self.idle >= IDLE_LOOKS << returned[self.page as usize]
+    }
 }
 
 pub struct HotSet {
@@ -131,11 +144,11 @@ impl HotSet {
             return Ok(());
         }
         let at = |page: u32| ram.as_ptr().wrapping_add(page as usize * PAGE);
-        for hot in &self.pages {
+        for hot in self.pages.iter().take(FETCHED) {
             fetch_lines(at(hot.page), hot.lines);
         }
         let look = self.stats.resets.is_multiple_of(LOOK_EVERY);
-        let patience = if self.pages.len() > LARGE { IDLE_LOOKS_LARGE } else { IDLE_LOOKS };
+        let large = self.pages.len() > LARGE;
         let mut idle_pages = 0;
         for hot in &mut self.pages {
             // SAFETY: only pages of guest RAM get into the set.
@@ -147,36 +160,33 @@ impl HotSet {
                 hot.lines = snapshot.copy_differences(hot.page, at(hot.page));
             }
             hot.idle = if hot.lines == 0 { hot.idle.saturating_add(1) } else { 0 };
-            if hot.idle >= patience {
-                idle_pages += usize::from(hot.idle >= patience << self.returned[hot.page as usize]);
-            }
+            idle_pages += usize::from(hot.is_idle(large, &self.returned));
         }
         // giving back costs a system call and a fault for each page that is still in use: worth it for a quarter
         if idle_pages > 0 && idle_pages * 4 >= self.pages.len() {
-            self.evict(machine, snapshot, ram, patience)?;
+            self.evict(machine, snapshot, ram, large)?;
         }
         Ok(())
     }
 
     /// Write-protects again and forgets. All content equals the snapshot at this point.
     #[cold]
-    fn evict(&mut self, machine: &Machine, snapshot: &Snapshot, ram: &Mapping, patience: u32) -> Result<()> {
+    fn evict(&mut self, machine: &Machine, snapshot: &Snapshot, ram: &Mapping, large: bool) -> Result<()> {
         self.stats.evictions += 1;
-        let idle = |hot: &Hot, returned: &[u8]| hot.idle >= patience << returned[hot.page as usize];
         let ring = machine.has_ring();
         if ring {
             // the ring gives back in order only: every page, and those still in use come back with their next write
             machine.reprotect_ring()?;
         } else {
             self.log.fill(0);
-            for hot in self.pages.iter().filter(|hot| idle(hot, &self.returned)) {
+            for hot in self.pages.iter().filter(|hot| hot.is_idle(large, &self.returned)) {
                 self.log[hot.page as usize / 64] |= 1 << (hot.page % 64);
             }
             machine.reprotect_log(&mut self.log, (ram.len() / PAGE) as u32)?;
         }
         let (member, returned) = (&mut self.member, &mut self.returned);
         self.pages.retain_mut(|hot| {
-            let was_idle = idle(hot, returned);
+            let was_idle = hot.is_idle(large, returned);
             if !ring && !was_idle {
                 return true;
             }
@@ -188,7 +198,7 @@ impl HotSet {
                 hot.idle = 0;
                 return true;
             }
-            if was_idle {
+            if was_idle && !large {
                 let count = &mut returned[hot.page as usize];
                 *count = (*count + 1).min(MAX_DOUBLINGS);
             }
@@ -217,17 +227,24 @@ impl HotSet {
     }
 }
 
-/// Asks for the lines that will probably be written, all at once, before the first of them is needed.
+/// Asks for all lines of a page at once, before the first of them is needed: those that the guest has touched come from
+/// the other CPU's cache, and waiting for them one after the other is what a reset would spend its time on. Lines that
+/// will probably be written are asked for as such.
 #[inline]
-fn fetch_lines(page: *mut u8, lines: u64) {
-    let mut left = lines;
-    while left != 0 {
+fn fetch_lines(page: *mut u8, written: u64) {
+    if written.count_ones() >= HEAVY_LINES {
+        return; // copied whole, in order, which the CPU foresees itself
+    }
+    for line in 0..PAGE / 64 {
+        let line_at = page.wrapping_add(64 * line);
         // SAFETY: a prefetch has no effect that a program can see, wherever it points.
         unsafe {
-            let line = page.wrapping_add(64 * left.trailing_zeros() as usize);
-            core::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+            if written >> line & 1 != 0 {
+                core::arch::asm!("prefetchw [{}]", in(reg) line_at, options(nostack, preserves_flags, readonly));
+            } else {
+                core::arch::asm!("prefetcht0 [{}]", in(reg) line_at, options(nostack, preserves_flags, readonly));
+            }
         }
-        left &= left - 1;
     }
 }
 

@@ -535,8 +535,9 @@ impl Sandbox {
         self.go()
     }
 
-    pub(crate) fn into_interface(self) -> Arc<Interface> {
-        self.interface.clone()
+    /// Lets go of the memory; the interface and the machine, which must not run any more, are left.
+    pub(crate) fn retire(self) -> (Arc<Interface>, Arc<Machine>) {
+        (self.interface.clone(), self.machine.clone())
     }
 
     #[inline]
@@ -923,20 +924,4 @@ impl Sandbox {
 
 pub(crate) fn new_mailbox() -> Result<Mapping> {
     Mapping::anonymous(size_of::<Mailbox>().next_multiple_of(PAGE), "the mailbox")
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        if !self.snapshot.as_ref().is_some_and(|snapshot| snapshot.fork.in_child()) {
-            return;
-        }
-        // In a forked child the thread does not exist and the mappings were not inherited: their addresses may by now
-        // belong to somebody else, so they must not be unmapped. Descriptors are closed as usual by the child's exit.
-        if let Driver::Spin(thread) = std::mem::replace(&mut self.driver, Driver::Exit(None)) {
-            thread.forget();
-        }
-        std::mem::forget(self.machine.clone());
-        std::mem::forget(self.mailbox.clone());
-        std::mem::forget(self.ram.clone());
-    }
 }

@@ -37,6 +37,8 @@ pub struct VcpuThread {
     pub shared: Arc<Shared>,
     handle: Option<JoinHandle<()>>,
     pub claim: Claim,
+    /// A forked child does not have the thread.
+    process: u32,
 }
 
 fn futex(word: &AtomicU32, op: i32, value: u32) {
@@ -170,7 +172,7 @@ impl VcpuThread {
         while shared.thread.load(Acquire) == 0 {
             std::thread::yield_now();
         }
-        Ok(Self { shared, handle: Some(handle), claim })
+        Ok(Self { shared, handle: Some(handle), claim, process: std::process::id() })
     }
 
     fn command(&self, command: u32) {
@@ -211,16 +213,13 @@ impl VcpuThread {
             std::thread::yield_now();
         }
     }
-
-    /// In a forked child there is no such thread: forget it.
-    pub fn forget(mut self) {
-        std::mem::forget(self.handle.take());
-    }
 }
 
 impl Drop for VcpuThread {
     fn drop(&mut self) {
-        if let Some(handle) = self.handle.take() {
+        if self.process != std::process::id() {
+            std::mem::forget(self.handle.take());
+        } else if let Some(handle) = self.handle.take() {
             self.command(QUIT);
             self.kick();
             let _ = handle.join();

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from hlfuzz.guest import Guest
 from hlfuzz.model import Failure, GlobalType, ValType, Value, value_bits
 from hlfuzz.sandbox.engines.base import HostSide
-from hlfuzz.sandbox.engines.starting import START, start_error
+from hlfuzz.sandbox.engines.starting import start_error, started
 from hlfuzz.vmm import Boot, Machine, Module, Template, cache_folder
 
 
@@ -52,7 +52,7 @@ def booted(guest: Guest, host: HostSide, runner: MakeRunner) -> Template:
         running = runner(guest, host, boot, round(seconds * 1e6))
         outcome = running.run(boot.run)
         if outcome is not None:
-            raise start_error(guest, START, outcome, seconds)
+            raise start_error(guest, started(guest), outcome, seconds)
         template = boot.finish()
     finally:
         boot.close()

@@ -19,6 +19,11 @@ def exports_initialize(guest: Guest) -> bool:
     return any(e.name == INITIALIZE and e.type == FuncType() for e in guest.info.functions_exported)
 
 
+def started(guest: Guest) -> str:
+    """What runs when a guest starts, for an engine that runs it in one go."""
+    return f"{START} or {INITIALIZE!r}" if exports_initialize(guest) else START
+
+
 def start_error(guest: Guest, function: str, outcome: Failure, seconds: float) -> StartError:
     """The error for a start function that did not return."""
     match outcome:
