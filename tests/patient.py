@@ -15,9 +15,15 @@ CAN_SPIN = len(os.sched_getaffinity(0)) > 1
 PATIENCE_SECONDS = 100.0
 
 
-def open_sandbox(guest: Guest, host: Mapping[str, Provider] | None = None, **options: Any) -> Sandbox:
-    """A `Sandbox`; waits while another process's vCPU spins on the CPU."""
-    give_up = time.monotonic() + PATIENCE_SECONDS
+def open_sandbox(
+    guest: Guest,
+    host: Mapping[str, Provider] | None = None,
+    *,
+    patience: float = PATIENCE_SECONDS,
+    **options: Any,
+) -> Sandbox:
+    """A `Sandbox`; waits up to `patience` seconds while another process's vCPU spins on the CPU."""
+    give_up = time.monotonic() + patience
     while True:
         try:
             return Sandbox(guest, host, **options)

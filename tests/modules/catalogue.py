@@ -117,8 +117,8 @@ SOURCES: dict[str, Source] = {
 
 HASHES = (
     "adler32", "argon2", "bcrypt", "blake2b", "blake2s", "blake3", "crc32", "crc64", "md4", "md5",
-    "ripemd160", "scrypt", "sha1", "sha256", "sha3", "sha512", "sm3", "whirlpool", "xxhash128", "xxhash3", "xxhash32",
-    "xxhash64",
+    "ripemd160", "scrypt", "sha1", "sha256", "sha3", "sha512", "sm3", "whirlpool", "xxhash128",
+    "xxhash3", "xxhash32", "xxhash64",
 )  # fmt: skip
 """Modules inside hash-wasm; here they are called "hash-wasm/md5" and so on."""
 
