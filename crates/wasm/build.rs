@@ -31,7 +31,12 @@ fn main() {
     );
     println!("cargo::rustc-env=HLFUZZ_WASMTIME={compiler}");
 
-    let elf = build_runtime(&guest, &out.join("guest"));
+    // <target>/<profile>/build/<package>/out: one build of the runtime serves every profile of the host crates
+    let shared = out.ancestors().nth(4).map_or_else(|| out.join("runtime"), |target| target.join("runtime"));
+    let built = build_runtime(&guest, &shared);
+    // a copy of our own, because another profile's build may replace the shared one
+    let elf = out.join("runtime.elf");
+    fs::copy(&built, &elf).unwrap_or_else(|e| panic!("copying {}: {e}", built.display()));
     println!("cargo::rustc-env=HLFUZZ_RUNTIME_ELF={}", elf.display());
 }
 

@@ -2,7 +2,7 @@
 //! system call.
 //!
 //! `boot` makes a [`Template`] from a runtime and an artifact, `sandbox` runs calls in a copy of it. Below them:
-//! `machine` (KVM), `image` and `tables` (what is in guest RAM), `reset` (back to the snapshot), `exchange`,
+//! `machine` and `dirty` (KVM), `image` and `tables` (what is in guest RAM), `reset` (back to the snapshot), `exchange`,
 //! `handshake` and `spin` (how a request gets in and an answer out), `deadline`, `cpus`, `mapping`.
 //! Nothing here prints, exits, installs a signal handler or keeps global state.
 //!
@@ -10,6 +10,8 @@
 
 pub mod handshake;
 
+#[cfg(not(loom))]
+mod dirty;
 #[cfg(not(loom))]
 mod exchange;
 #[cfg(not(loom))]

@@ -1,7 +1,8 @@
 //! One KVM VM with one vCPU: creation, registers, and running it until it leaves.
 
+use crate::dirty::{Ring, enable_tracking};
 use crate::error::{Error, Kind, Result};
-use crate::host::{CAP_MANUAL_PROTECT, Host, Tracking};
+use crate::host::{Host, Tracking};
 use crate::image::Layout;
 use crate::mapping::Mapping;
 use crate::tables::{CODE_SELECTOR, DATA_SELECTOR, GDT_LIMIT, IDT_LIMIT, TASK_SELECTOR, TSS_LIMIT};
@@ -11,33 +12,20 @@ use kvm_ioctls::{VcpuFd, VmFd};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
-use std::sync::atomic::{AtomicU32, Ordering};
-use vmm_sys_util::ioctl::{ioctl_with_mut_ref, ioctl_with_ref};
-use vmm_sys_util::{ioctl_io_nr, ioctl_iow_nr, ioctl_iowr_nr};
+use vmm_sys_util::ioctl::ioctl_with_ref;
+use vmm_sys_util::{ioctl_io_nr, ioctl_iow_nr};
 
 // What kvm-ioctls lacks, or offers only with an allocation or a `&mut` that two threads cannot share.
 ioctl_io_nr!(KVM_RUN, KVMIO, 0x80);
-ioctl_io_nr!(KVM_RESET_DIRTY_RINGS, KVMIO, 0xc7);
 ioctl_iow_nr!(KVM_SET_SIGNAL_MASK, KVMIO, 0x8b, kvm_signal_mask);
-ioctl_iow_nr!(KVM_GET_DIRTY_LOG, KVMIO, 0x42, kvm_dirty_log);
-ioctl_iowr_nr!(KVM_CLEAR_DIRTY_LOG, KVMIO, 0xc0, kvm_clear_dirty_log);
 
-const RAM_SLOT: u32 = 0;
+pub(crate) const RAM_SLOT: u32 = 0;
 const MAILBOX_SLOT: u32 = 1;
 /// Linux: arch/x86/include/uapi/asm/kvm.h, KVM_SYNC_X86_*.
 const SYNC_REGS: u64 = 1;
 const SYNC_SREGS: u64 = 2;
 /// KVM_EXIT_DIRTY_RING_FULL.
 const EXIT_RING_FULL: u32 = 31;
-/// Smallest and largest dirty ring that is asked for (entries; a power of two).
-const RING_MIN: u32 = 4096;
-const RING_MAX: u32 = 65536;
-/// Flags of a ring entry: written by the guest; given back by us (Linux: include/uapi/linux/kvm.h).
-const ENTRY_DIRTY: u32 = 1;
-const ENTRY_RESET: u32 = 2;
-/// The ring's page offset in a vCPU's file (KVM_DIRTY_LOG_PAGE_OFFSET).
-const RING_PAGE: i64 = 64;
-
 /// Why the vCPU left guest code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -75,9 +63,9 @@ pub struct Registers {
 pub struct Machine {
     // order matters: mappings before the descriptors they belong to
     run: Mapping,
-    ring: Option<Ring>,
+    pub(crate) ring: Option<Ring>,
     vcpu: VcpuFd,
-    vm: VmFd,
+    pub(crate) vm: VmFd,
     ram: *mut u8,
 }
 
@@ -86,15 +74,6 @@ pub struct Machine {
 unsafe impl Send for Machine {}
 // SAFETY: as above.
 unsafe impl Sync for Machine {}
-
-struct Ring {
-    entries: Mapping,
-    mask: u32,
-    /// Next entry to look at. Only the sandbox's owner thread uses it.
-    head: AtomicU32,
-    /// First harvested entry that was not given back yet.
-    tail: AtomicU32,
-}
 
 impl Machine {
     /// A VM over `ram` and `mailbox`, which must outlive it. `track`: written pages will be asked for.
@@ -123,13 +102,7 @@ impl Machine {
         }
         let vcpu = vm.create_vcpu(0).map_err(|e| Error::kvm("creating the vCPU", e))?;
         let run = Mapping::device(vcpu.as_raw_fd(), host.run_size, 0, "the vCPU's run page")?;
-        let ring = if ring_entries == 0 {
-            None
-        } else {
-            let len = ring_entries as usize * size_of::<kvm_dirty_gfn>();
-            let entries = Mapping::device(vcpu.as_raw_fd(), len, RING_PAGE * 4096, "the dirty ring")?;
-            Some(Ring { entries, mask: ring_entries - 1, head: AtomicU32::new(0), tail: AtomicU32::new(0) })
-        };
+        let ring = if ring_entries == 0 { None } else { Some(Ring::new(&vcpu, ring_entries)?) };
         vcpu.set_cpuid2(&host.cpuid).map_err(|e| Error::kvm("setting CPUID", e))?;
         // x87, SSE and AVX; AVX-512 stays off, so that an artifact and a snapshot fit more machines
         let mut xcrs = kvm_xcrs { nr_xcrs: 1, ..Default::default() };
@@ -168,7 +141,8 @@ impl Machine {
         sregs.cr3 = map::PML4;
         sregs.cr4 = 1 << 5 | 1 << 9 | 1 << 10 | 1 << 18; // PAE, OSFXSR, OSXMMEXCPT, OSXSAVE
         sregs.cr0 = 0x8005_0033; // PG, AM, WP, NE, ET, MP, PE
-        sregs.efer = 1 | 1 << 8 | 1 << 10 | 1 << 11; // SCE, LME, LMA, NXE
+        // LME, LMA, NXE. Not SCE: there is no kernel that SYSCALL could enter, so it must be an exception
+        sregs.efer = 1 << 8 | 1 << 10 | 1 << 11;
         self.vcpu.set_sregs(&sregs).map_err(|e| Error::kvm("setting system registers", e))?;
         // the ABI wants rsp + 8 to be a multiple of 16 at a function's first instruction
         let regs = kvm_regs { rip: layout.entry, rsp: layout.stack_top - 8, rflags: 2, ..Default::default() };
@@ -329,86 +303,6 @@ impl Machine {
     pub fn tsc_khz(&self) -> u64 {
         self.vcpu.get_tsc_khz().map_or(2_000_000, u64::from)
     }
-
-    pub fn has_ring(&self) -> bool {
-        self.ring.is_some()
-    }
-
-    /// Calls `page` for each page written since the last call, as page numbers of guest RAM.
-    pub fn harvest_ring(&self, pages: u64, mut page: impl FnMut(u32)) {
-        let Some(ring) = &self.ring else { return };
-        let mut head = ring.head.load(Ordering::Relaxed);
-        loop {
-            // SAFETY: the index is masked to the ring's size.
-            let entry =
-                unsafe { ring.entries.as_ptr().cast::<kvm_dirty_gfn>().add((head & ring.mask) as usize) };
-            // SAFETY: the kernel publishes an entry by setting its flag last.
-            let flags = unsafe { AtomicU32::from_ptr(addr_of_mut!((*entry).flags)) };
-            if flags.load(Ordering::Acquire) & ENTRY_DIRTY == 0 {
-                break;
-            }
-            if head.wrapping_sub(ring.tail.load(Ordering::Relaxed)) > ring.mask {
-                break; // all the way round: these are entries seen before
-            }
-            // SAFETY: as above.
-            let (slot, offset) = unsafe { ((*entry).slot & 0xffff, (*entry).offset) };
-            if slot == RAM_SLOT && offset < pages {
-                page(offset as u32);
-            }
-            head = head.wrapping_add(1);
-        }
-        ring.head.store(head, Ordering::Relaxed);
-    }
-
-    /// Gives all harvested entries back: their pages are write-protected again and will be reported again.
-    pub fn reprotect_ring(&self) -> Result<()> {
-        let Some(ring) = &self.ring else { return Ok(()) };
-        let (head, mut tail) = (ring.head.load(Ordering::Relaxed), ring.tail.load(Ordering::Relaxed));
-        while tail != head {
-            // SAFETY: the index is masked to the ring's size.
-            let entry =
-                unsafe { ring.entries.as_ptr().cast::<kvm_dirty_gfn>().add((tail & ring.mask) as usize) };
-            // SAFETY: the kernel looks at this word only in the call below.
-            unsafe { AtomicU32::from_ptr(addr_of_mut!((*entry).flags)) }
-                .store(ENTRY_RESET, Ordering::Release);
-            tail = tail.wrapping_add(1);
-        }
-        ring.tail.store(tail, Ordering::Relaxed);
-        // SAFETY: plain ioctl without an argument.
-        if unsafe { libc::ioctl(self.vm.as_raw_fd(), KVM_RESET_DIRTY_RINGS(), 0) } < 0 {
-            return Err(Error::last_os("giving back the dirty ring"));
-        }
-        Ok(())
-    }
-
-    /// Reads the dirty log: one bit a page.
-    pub fn read_log(&self, bits: &mut [u64]) -> Result<()> {
-        let log = kvm_dirty_log {
-            slot: RAM_SLOT,
-            padding1: 0,
-            __bindgen_anon_1: kvm_dirty_log__bindgen_ty_1 { dirty_bitmap: bits.as_mut_ptr().cast() },
-        };
-        // SAFETY: `bits` has a bit for each page of the slot.
-        if unsafe { ioctl_with_ref(&self.vm, KVM_GET_DIRTY_LOG(), &log) } < 0 {
-            return Err(Error::last_os("reading the dirty log"));
-        }
-        Ok(())
-    }
-
-    /// Write-protects the pages in `bits` again.
-    pub fn reprotect_log(&self, bits: &mut [u64], pages: u32) -> Result<()> {
-        let mut log = kvm_clear_dirty_log {
-            slot: RAM_SLOT,
-            num_pages: pages,
-            first_page: 0,
-            __bindgen_anon_1: kvm_clear_dirty_log__bindgen_ty_1 { dirty_bitmap: bits.as_mut_ptr().cast() },
-        };
-        // SAFETY: `bits` has a bit for each page of the slot.
-        if unsafe { ioctl_with_mut_ref(&self.vm, KVM_CLEAR_DIRTY_LOG(), &mut log) } < 0 {
-            return Err(Error::last_os("clearing the dirty log"));
-        }
-        Ok(())
-    }
 }
 
 fn create_vm(host: &Host) -> Result<VmFd> {
@@ -421,35 +315,4 @@ fn create_vm(host: &Host) -> Result<VmFd> {
         }
     }
     Err(Error::new(Kind::Kvm, "creating the VM was interrupted a hundred times; stop the signal storm"))
-}
-
-/// Turns on the ring (returns its entries) or the log (returns 0).
-fn enable_tracking(host: &Host, vm: &VmFd, tracking: Tracking, ram: usize) -> Result<u32> {
-    let wanted =
-        ((ram / 4096) as u32).next_power_of_two().clamp(RING_MIN, RING_MAX).min(host.probe.ring_entries);
-    if tracking != Tracking::Log && wanted > 0 {
-        let entries = 1 << wanted.ilog2();
-        let mut cap = kvm_enable_cap { cap: host.ring_cap, ..Default::default() };
-        cap.args[0] = u64::from(entries) * size_of::<kvm_dirty_gfn>() as u64;
-        match vm.enable_cap(&cap) {
-            Ok(()) => return Ok(entries),
-            Err(e) if tracking == Tracking::Ring => return Err(Error::kvm("turning on the dirty ring", e)),
-            Err(_) => {}
-        }
-    } else if tracking == Tracking::Ring {
-        return Err(Error::new(
-            Kind::Kvm,
-            "this KVM has no dirty ring; let the tracking be chosen, or use the log",
-        ));
-    }
-    if !host.probe.manual_protect {
-        return Err(Error::new(
-            Kind::Kvm,
-            "this KVM has neither a dirty ring nor manual dirty-log protection (Linux 5.0 or newer is needed)",
-        ));
-    }
-    let mut cap = kvm_enable_cap { cap: CAP_MANUAL_PROTECT, ..Default::default() };
-    cap.args[0] = u64::from(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
-    vm.enable_cap(&cap).map_err(|e| Error::kvm("turning on the dirty log", e))?;
-    Ok(0)
 }

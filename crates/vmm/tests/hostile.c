@@ -16,7 +16,7 @@
 #define TRANSPORT (*(volatile uint32_t *)(MAILBOX + 0x8000))
 
 enum { READ, WRITE, EXECUTE, CALL_RET, RECURSE, PORT, HALT, ANSWER, POST, LIE_MEMORY, RING, SILENT, FORGE_HOSTCALL,
-       SEGMENTS, VECTORS, COUNT, DIRTY };
+       SEGMENTS, VECTORS, COUNT, DIRTY, PRIVILEGED };
 
 static volatile uint64_t counter = 7;
 static unsigned char writable[4096] __attribute__((aligned(4096))) = { 0xc3 };
@@ -25,6 +25,30 @@ static uint64_t recurse(uint64_t n) {
   volatile char page[4096];
   page[n & 4095] = (char)n;
   return recurse(n + 1) + page[(n * 7) & 4095];
+}
+
+/* What only a kernel may do, and the ways to enter one. Vectors that must result are in hostile.rs. */
+static void privileged(uint64_t which) {
+  uint64_t table[2] = { 0, 0 };
+  switch (which) {
+  case 0: __asm__ volatile("syscall" ::: "rcx", "r11", "memory"); break;
+  case 1: __asm__ volatile("sysenter" ::: "memory"); break;
+  case 2: __asm__ volatile("int $0x80" ::: "memory"); break;
+  case 3: __asm__ volatile("int3" ::: "memory"); break;
+  case 4: __asm__ volatile("wrmsr" :: "a"(0), "c"(0xc0000082), "d"(0)); break;
+  case 5: __asm__ volatile("rdmsr" :: "c"(0xc0000082) : "rax", "rdx"); break;
+  case 6: __asm__ volatile("mov %0, %%cr3" :: "r"(0x1000ul)); break;
+  case 7: __asm__ volatile("mov %%cr0, %0" : "=r"(table[0])); break;
+  case 8: __asm__ volatile("lidt %0" :: "m"(table)); break;
+  case 9: __asm__ volatile("lgdt %0" :: "m"(table)); break;
+  case 10: __asm__ volatile("invlpg (%0)" :: "r"(0x1000ul)); break;
+  case 11: __asm__ volatile("cli"); break;
+  case 12: __asm__ volatile("inb $0x60, %%al" ::: "al"); break;
+  case 13: __asm__ volatile("wbinvd" ::: "memory"); break;
+  case 14: __asm__ volatile("ud2"); break;
+  case 15: __asm__ volatile("xsetbv" :: "a"(7), "c"(0), "d"(0)); break;
+  case 16: __asm__ volatile("iretq" ::: "memory"); break;
+  }
 }
 
 static void answer(uint32_t word) {
@@ -53,6 +77,7 @@ static uint64_t act(uint32_t what, uint64_t at, uint64_t more) {
   case SEGMENTS: { uint16_t ds; __asm__ volatile("mov %%ds, %0" : "=r"(ds)); uint16_t was = ds; ds = (uint16_t)at; __asm__ volatile("mov %0, %%ds" :: "r"(ds)); return was; }
   case VECTORS: { uint64_t was; uint32_t mxcsr; __asm__ volatile("stmxcsr %0" : "=m"(mxcsr)); __asm__ volatile("movq %%xmm15, %0" : "=r"(was)); __asm__ volatile("movq %0, %%xmm15" :: "r"(at)); uint32_t set = (uint32_t)more; __asm__ volatile("ldmxcsr %0" :: "m"(set)); return was ^ ((uint64_t)mxcsr << 32); }
   case COUNT: return ++counter;
+  case PRIVILEGED: privileged(at); return 1;
   case DIRTY: for (uint64_t i = 0; i < more; i++) *(volatile uint64_t *)(at + 4096 * i) += 1; return *(volatile uint64_t *)at;
   }
   return 0;

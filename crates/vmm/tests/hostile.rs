@@ -27,6 +27,7 @@ const SEGMENTS: u32 = 13;
 const VECTORS: u32 = 14;
 const COUNT: u32 = 15;
 const DIRTY: u32 = 16;
+const PRIVILEGED: u32 = 17;
 
 const PAGE_FAULT: u32 = 14;
 const PROTECTION: u32 = 13;
@@ -81,7 +82,7 @@ fn template(tracking: Tracking) -> Template {
         table_limit: 0,
         wasm_stack: 64 << 10,
     };
-    let interface = Interface { exports: vec![Some((2, 1)); 17], imports: vec![Some((1, 1)), None] };
+    let interface = Interface { exports: vec![Some((2, 1)); 18], imports: vec![Some((1, 1)), None] };
     let deadline = Deadline { cpu: Duration::from_secs(2), wall: Duration::from_secs(10) };
     let host = Arc::new(Host::open().expect("these tests need /dev/kvm"));
     let mut boot = Boot::new(host, &spec, Arc::new(interface), &[], tracking, deadline, None).unwrap();
@@ -218,6 +219,25 @@ fn attack_mailbox(it: &mut Sandbox) {
     }
     assert_eq!(call(it, RING, 77, 0), Status::Trap, "a doorbell value that does not exist");
     still_clean(it);
+}
+
+/// SYSCALL, SYSENTER, INT, MSRs, control registers, descriptor tables, I/O, cache control: see hostile.c.
+fn attack_privileges(it: &mut Sandbox) {
+    for which in 0..17 {
+        let status = call(it, PRIVILEGED, which, 0);
+        match it.trap() {
+            Some(TrapCause::Exception(_)) if status == Status::Trap => {}
+            other => panic!("instruction {which}: {status:?} {other:?} {}", it.message()),
+        }
+        still_clean(it);
+    }
+}
+
+#[test]
+fn privileged_instructions_end_as_exceptions_and_the_sandbox_lives() {
+    let template = template(Tracking::Auto);
+    attack_privileges(&mut open(&template, Transport::Exit, Level::Strict));
+    attack_privileges(&mut open(&template, Transport::Spin, Level::Memory));
 }
 
 #[test]

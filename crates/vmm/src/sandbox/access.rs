@@ -1,0 +1,119 @@
+//! Guest memory and globals from outside, bounds-checked; comparing guest RAM with the snapshot.
+
+use super::{Phase, Sandbox, Status};
+use crate::error::{Error, Kind, Result};
+use crate::reset::differences;
+use crate::snapshot::PAGE;
+use hlfuzz_abi::{Value, map, op};
+
+impl Sandbox {
+    /// Address in guest RAM and length of a memory, checked; `export` None: the default one.
+    pub fn memory_range(&mut self, export: Option<u32>) -> std::result::Result<(u64, u64), Status> {
+        if let Some(status) = self.unusable() {
+            return Err(status);
+        }
+        if self.phase == Phase::Running {
+            return Err(Status::Busy);
+        }
+        let (base, len) = match export {
+            None => self.memory,
+            Some(index) => {
+                let status = self.ask(op::MEMORY, index, &[], 1);
+                if status != Status::Done {
+                    return Err(status);
+                }
+                (self.results[0][0], self.results[0][1])
+            }
+        };
+        // both came from the guest: they must lie where the host has put writable memory for it
+        let layout = self.snapshot.as_ref().map(|snapshot| snapshot.layout().heap.start);
+        let lowest = layout.unwrap_or(map::RUNTIME);
+        if len != 0 && (base < lowest || base.checked_add(len).is_none_or(|end| end > self.ram.len() as u64))
+        {
+            return Err(
+                self.violated(format!("a linear memory at {base:#x} with {len} bytes, outside of guest RAM"))
+            );
+        }
+        Ok((base, len))
+    }
+
+    /// A pointer to `len` bytes at `ptr` of a memory, valid until the guest runs again; None: out of range.
+    pub fn view(
+        &mut self,
+        export: Option<u32>,
+        ptr: u64,
+        len: u64,
+    ) -> std::result::Result<Option<*mut u8>, Status> {
+        let (base, size) = self.memory_range(export)?;
+        if ptr.checked_add(len).is_none_or(|end| end > size) {
+            return Ok(None);
+        }
+        Ok(self.ram.range(base + ptr, len))
+    }
+
+    /// Writes to a memory of the guest. False: out of range, nothing was written.
+    pub fn write(
+        &mut self,
+        export: Option<u32>,
+        ptr: u64,
+        bytes: &[u8],
+    ) -> std::result::Result<bool, Status> {
+        let Some(to) = self.view(export, ptr, bytes.len() as u64)? else {
+            return Ok(false);
+        };
+        if bytes.is_empty() {
+            return Ok(true);
+        }
+        let start = to as usize - self.ram.as_ptr() as usize;
+        for page in start / PAGE..=(start + bytes.len() - 1) / PAGE {
+            self.hot.insert(page as u32);
+        }
+        // SAFETY: `view` checked the range; the guest is at rest or waits.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+        Ok(true)
+    }
+
+    pub fn global_get(&mut self, export: u32) -> std::result::Result<Value, Status> {
+        match self.ask(op::GLOBAL_GET, export, &[], 1) {
+            Status::Done => Ok(self.results[0]),
+            status => Err(status),
+        }
+    }
+
+    pub fn global_set(&mut self, export: u32, value: Value) -> Status {
+        self.ask(op::GLOBAL_SET, export, &[value], 0)
+    }
+
+    /// How the guest makes calls of `import`: 0 asks and waits, 1 posts, 2 + k posts with the bytes that parameters
+    /// k and k + 1 name.
+    pub fn set_posted_mode(&mut self, import: u32, mode: u8) -> Status {
+        let Some(&Some((params, results))) = self.interface.imports.get(import as usize) else {
+            return self.invalid(format!("no imported function at position {import}"));
+        };
+        if import as usize >= hlfuzz_abi::POSTED_MODES || mode != 0 && results != 0 {
+            return self.invalid(format!("import {import} cannot be posted: it returns {results} values"));
+        }
+        if mode >= 2 && u32::from(mode) > params {
+            return self
+                .invalid(format!("import {import} has {params} parameters, no pointer and length there"));
+        }
+        // SAFETY: the index was checked.
+        unsafe { (&raw mut (*self.mailbox_ptr()).posted_modes[import as usize]).write_volatile(mode) };
+        Status::Done
+    }
+
+    /// The bytes of guest RAM in `range`, for hashing. The guest is at rest or waits.
+    pub fn ram_slice(&self, start: u64, end: u64) -> Option<&[u8]> {
+        let len = end.checked_sub(start)?;
+        // SAFETY: the range is inside; nobody writes while the guest waits.
+        self.ram.range(start, len).map(|at| unsafe { std::slice::from_raw_parts(at, len as usize) })
+    }
+
+    /// Pages of guest RAM that differ from the snapshot, and the first of them.
+    pub fn differences(&self) -> Result<(u64, Option<u32>)> {
+        match &self.snapshot {
+            Some(snapshot) => differences(snapshot, &self.ram, &self.hot),
+            None => Err(Error::new(Kind::Internal, "a VM that boots has no snapshot")),
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Calls into the guest and out of it: requests, the waiting, and what the answers mean.
+
+use super::{Event, HostCall, MAX_DEPTH, Phase, Sandbox, Status, TrapCause, Used};
+use crate::machine::Exit;
+use hlfuzz_abi::{MAX_VALUES, Value, answer, op};
+
+impl Sandbox {
+    /// Calls the export at position `export`. While a host call waits, this is a nested call.
+    #[inline]
+    pub fn call(&mut self, export: u32, args: &[Value]) -> Status {
+        if let Some(status) = self.unusable() {
+            return status;
+        }
+        if self.phase == Phase::Running {
+            return Status::Busy;
+        }
+        let Some(&Some((params, results))) = self.interface.exports.get(export as usize) else {
+            return self.invalid(format!("no exported function at position {export}"));
+        };
+        if params as usize != args.len() {
+            return self.invalid(format!("the function takes {params} arguments, {} were given", args.len()));
+        }
+        if self.open.len() >= MAX_DEPTH {
+            return self.invalid(format!("calls nested deeper than {MAX_DEPTH}"));
+        }
+        if self.open.is_empty() {
+            self.used = Used::default();
+        }
+        self.stats.calls += 1;
+        self.open.push(results);
+        self.request(op::CALL, export, args);
+        self.go()
+    }
+
+    /// Whether the outermost call that begins next is to be followed by a reset.
+    #[inline]
+    pub fn reset_at_end(&mut self, on: bool) {
+        if self.open.is_empty() {
+            self.reset_after = on;
+        }
+    }
+
+    /// Resets after `status` if it ended the outermost call and that was asked for.
+    #[inline]
+    pub fn finish_call(&mut self, status: Status) -> Status {
+        if self.reset_after
+            && self.phase == Phase::Idle
+            && self.open.is_empty()
+            && matches!(status, Status::Done | Status::Trap)
+        {
+            self.reset_after = false;
+            if let Err(error) = self.restore() {
+                return self.die(error.message);
+            }
+        }
+        status
+    }
+
+    /// Answers the waiting host call.
+    #[inline]
+    pub fn resume(&mut self, results: &[Value]) -> Status {
+        if let Some(status) = self.unusable() {
+            return status;
+        }
+        if self.phase != Phase::HostCall {
+            return Status::Busy;
+        }
+        let import = self.hostcalls.last().map_or(u32::MAX, |call| call.import);
+        let want = self.interface.imports.get(import as usize).copied().flatten().map_or(0, |(_, n)| n);
+        if results.len() != want as usize {
+            return self
+                .invalid(format!("the host function returns {want} values, {} were given", results.len()));
+        }
+        self.hostcalls.pop();
+        self.request(op::RESUME, 0, results);
+        self.go()
+    }
+
+    /// Says that the waiting host call failed: the guest unwinds to the call that led there.
+    pub fn fail(&mut self) -> Status {
+        if let Some(status) = self.unusable() {
+            return status;
+        }
+        if self.phase != Phase::HostCall {
+            return Status::Busy;
+        }
+        self.hostcalls.pop();
+        self.request(op::FAIL, 0, &[]);
+        self.go()
+    }
+
+    /// Goes on after `Status::Running`.
+    pub fn wait(&mut self) -> Status {
+        if let Some(status) = self.unusable() {
+            return status;
+        }
+        if self.phase != Phase::Running {
+            return Status::Busy;
+        }
+        self.conclude()
+    }
+
+    /// Writes a request, all but its word.
+    #[inline]
+    fn request(&mut self, op: u32, index: u32, values: &[Value]) {
+        let mailbox = self.mailbox_ptr();
+        // SAFETY: counts were checked against the interface, whose functions have at most MAX_VALUES of each.
+        unsafe {
+            debug_assert!(values.len() <= MAX_VALUES);
+            let to = &raw mut (*mailbox).to_guest;
+            (&raw mut (*to).index).write_volatile(index);
+            (&raw mut (*to).n).write_volatile(values.len() as u32);
+            let slots = (&raw mut (*to).values).cast::<Value>();
+            std::ptr::copy_nonoverlapping(values.as_ptr(), slots, values.len());
+        }
+        self.begin(op);
+    }
+
+    /// Leaves the values of imported globals for the runtime's boot.
+    pub(crate) fn give_globals(&mut self, values: &[Value]) {
+        let mailbox = self.mailbox_ptr();
+        // SAFETY: the caller checked the count; the vCPU has not run yet.
+        unsafe {
+            (&raw mut (*mailbox).to_guest.n).write_volatile(values.len() as u32);
+            let slots = (&raw mut (*mailbox).to_guest.values).cast::<Value>();
+            std::ptr::copy_nonoverlapping(values.as_ptr(), slots, values.len());
+        }
+    }
+
+    /// Runs a VM from its first instruction to its first answer.
+    pub(crate) fn first_run(&mut self) -> Status {
+        self.used = Used::default();
+        self.open.push(0);
+        self.go()
+    }
+
+    #[inline]
+    fn go(&mut self) -> Status {
+        self.phase = Phase::Running;
+        self.conclude()
+    }
+
+    fn conclude(&mut self) -> Status {
+        let event = self.await_guest();
+        match event {
+            Event::Answer(word) => self.answered(word),
+            Event::SliceEnded => Status::Running,
+            Event::DeadlineReached => {
+                self.stats.timeouts += 1;
+                self.stats.kicks += 1;
+                if self.snapshot.is_none() {
+                    self.die("instantiation did not end within its deadline".into());
+                    return Status::Timeout;
+                }
+                match self.recover() {
+                    Ok(()) => Status::Timeout,
+                    Err(error) => self.die(error.message),
+                }
+            }
+            Event::Stopped(exit) => self.stopped(exit),
+        }
+    }
+
+    #[inline]
+    fn answered(&mut self, word: u32) -> Status {
+        let mailbox = self.mailbox_ptr();
+        // Each field is read once, here; only these copies are used.
+        // SAFETY: the mailbox has this layout.
+        let (aux, posted, memory, memory_len) = unsafe {
+            let from = &raw const (*mailbox).from_guest;
+            (
+                (&raw const (*from).aux).read_volatile(),
+                (&raw const (*from).posted).read_volatile(),
+                (&raw const (*from).memory).read_volatile(),
+                (&raw const (*from).memory_len).read_volatile(),
+            )
+        };
+        self.memory = (memory, memory_len);
+        if (posted != 0 || !self.posted.calls.is_empty())
+            && let Err(why) = self.take_posted(posted)
+        {
+            return self.violated(why);
+        }
+        match word {
+            answer::DONE => {
+                let n = self.open.pop().unwrap_or(0) as usize;
+                self.read_values(n);
+                self.after_call();
+                Status::Done
+            }
+            answer::HOSTCALL => {
+                let Some(&Some((params, _))) = self.interface.imports.get(aux as usize) else {
+                    return self.violated(format!("a call of import {aux}, which is no imported function"));
+                };
+                if self.hostcalls.len() >= MAX_DEPTH {
+                    return self.violated("host calls nested too deep".into());
+                }
+                self.stats.hostcalls += 1;
+                self.read_values(params as usize);
+                let args = std::mem::take(&mut self.results);
+                self.hostcalls.push(HostCall { import: aux, args });
+                self.phase = Phase::HostCall;
+                Status::HostCall
+            }
+            answer::TRAP | answer::HOST_FAILED => {
+                self.open.pop();
+                self.after_call();
+                self.stats.traps += 1;
+                self.trap = Some(if word == answer::TRAP {
+                    let text = if aux >= hlfuzz_abi::trap::OTHER { self.text() } else { String::new() };
+                    TrapCause::Wasm { code: aux, text }
+                } else {
+                    TrapCause::HostFailed
+                });
+                Status::Trap
+            }
+            answer::REFUSED => {
+                self.open.pop();
+                self.after_call();
+                let text = self.text();
+                self.invalid(text)
+            }
+            answer::LINK_FAILED => {
+                let text = self.text();
+                self.trap = Some(TrapCause::Runtime(text.clone()));
+                self.die(text)
+            }
+            _ => self.violated(format!("answer {word}, which does not exist")),
+        }
+    }
+
+    #[inline]
+    fn after_call(&mut self) {
+        self.phase = if self.open.is_empty() || self.hostcalls.len() < self.open.len() {
+            Phase::Idle
+        } else {
+            Phase::HostCall
+        };
+    }
+
+    #[inline]
+    fn read_values(&mut self, n: usize) {
+        debug_assert!(n <= MAX_VALUES);
+        let mailbox = self.mailbox_ptr();
+        self.results.clear();
+        self.results.reserve(n);
+        // SAFETY: `n` values fit the block; the room was just reserved.
+        unsafe {
+            let slots = (&raw const (*mailbox).from_guest.values).cast::<Value>();
+            std::ptr::copy_nonoverlapping(slots, self.results.as_mut_ptr(), n);
+            self.results.set_len(n);
+        }
+    }
+
+    fn text(&self) -> String {
+        let mailbox = self.mailbox_ptr();
+        // SAFETY: the length is read once and cut to the area; the bytes are copied before they are looked at.
+        let bytes = unsafe {
+            let len = (&raw const (*mailbox).text.len).read_volatile() as usize;
+            let from = (&raw const (*mailbox).text.bytes).cast::<u8>();
+            let mut copy = vec![0; len.min(hlfuzz_abi::TEXT_BYTES)];
+            std::ptr::copy_nonoverlapping(from, copy.as_mut_ptr(), copy.len());
+            copy
+        };
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn take_posted(&mut self, used: u32) -> std::result::Result<(), String> {
+        let mailbox = self.mailbox_ptr();
+        let interface = &self.interface;
+        // SAFETY: the area has POSTED_BYTES; the guest waits, so resetting its counter does not race.
+        unsafe {
+            self.posted.take((&raw const (*mailbox).posted).cast(), used, |import| {
+                interface.imports.get(import as usize).copied().flatten().map(|(params, _)| params)
+            })?;
+            (&raw mut (*mailbox).from_guest.posted).write_volatile(0);
+        }
+        self.stats.posted += self.posted.calls.len() as u64;
+        Ok(())
+    }
+
+    /// The guest broke the protocol: nothing it says can be used any more, but the snapshot can.
+    pub(super) fn violated(&mut self, why: String) -> Status {
+        self.end_by(TrapCause::Abi(why))
+    }
+
+    fn stopped(&mut self, exit: Exit) -> Status {
+        let cause = match exit {
+            Exit::Exception(exception) => TrapCause::Exception(exception),
+            Exit::Doorbell(_) => TrapCause::Runtime(self.text()),
+            Exit::Broken(why) => TrapCause::Runtime(why),
+            Exit::Interrupted | Exit::RingFull => {
+                TrapCause::Runtime("the vCPU stopped without a reason".into())
+            }
+        };
+        self.end_by(cause)
+    }
+
+    fn end_by(&mut self, cause: TrapCause) -> Status {
+        self.stats.traps += 1;
+        let why = format!("{cause:?}");
+        self.trap = Some(cause);
+        match self.recover() {
+            Ok(()) => Status::Trap,
+            Err(error) => self.die(format!("{why}; {}", error.message)),
+        }
+    }
+
+    /// A request that is answered at once and changes nothing of the call that may be open.
+    pub(super) fn ask(&mut self, op: u32, index: u32, values: &[Value], results: u32) -> Status {
+        if let Some(status) = self.unusable() {
+            return status;
+        }
+        if self.phase == Phase::Running {
+            return Status::Busy;
+        }
+        if self.open.is_empty() {
+            self.used = Used::default();
+        }
+        self.open.push(results);
+        self.request(op, index, values);
+        self.go()
+    }
+
+    /// The exchange alone.
+    pub fn nop(&mut self) -> Status {
+        self.ask(op::NOP, 0, &[], 0)
+    }
+}
