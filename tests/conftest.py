@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import pytest
 import wasmtime
+from needs import require_kvm
 
 from hlfuzz import Guest, Limits
-from hlfuzz.sandbox import why_no_kvm
 
 MakeGuest = Callable[..., Guest]
 
@@ -17,15 +16,6 @@ MakeGuest = Callable[..., Guest]
 def wat(text: str) -> bytes:
     """A binary module from its text."""
     return bytes(wasmtime.wat2wasm(text))
-
-
-def require_kvm() -> None:
-    """Skip where there is no micro-VM; in CI that is a failure."""
-    reason = why_no_kvm()
-    if reason and os.environ.get("CI") == "true":
-        pytest.fail(f"CI must have KVM: {reason}")
-    if reason:
-        pytest.skip(f"no micro-VM here: {reason}")
 
 
 @pytest.fixture(params=["kvm", "inprocess"])

@@ -34,7 +34,7 @@ class MemoryIsolation(Invariant):
         vm, other = session.vm, bystander.vm
         if vm is None or other is None:
             return None
-        before = {region: vm.region_hash(region) for region in _REGIONS}
+        before: dict[Region, int] = {region: vm.region_hash(region) for region in _REGIONS}
         session.run(case)
         for region, old in before.items():
             if (new := vm.region_hash(region)) != old:

@@ -68,6 +68,11 @@ class Gate:
         self._host_depth -= 1
         self._settle()
 
+    def unwind(self, depth: int) -> None:
+        """An exception has left all but `depth` host functions."""
+        self._host_depth = depth
+        self._settle()
+
     def close(self) -> None:
         self._closed = True
         self._settle()

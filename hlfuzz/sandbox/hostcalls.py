@@ -129,6 +129,9 @@ class HostCalls:
                 self.records.append(HostCallRecord(wanted.key, args, results))
         return results
 
+    def unwound(self, depth: int) -> None:
+        self._gate.unwind(depth)
+
     def failure(self, index: int, error: Exception) -> HostError:
         text = f"{type(error).__name__}: {error}".removesuffix(": ")
         return HostError(self._guest.info.imports[index].key, text, error)

@@ -28,8 +28,8 @@ _U32: Final = 0xFFFF_FFFF
 
 
 def plan(args: Sequence[object], type_: FuncType, function: str, vectors: Vectors) -> list[bool]:
-    """For each argument whether it is a byte vector. Raises `UsageError` when they do not fit the function, or
-    there is no way to place them; nothing has run then."""
+    """For each argument whether it is a byte vector. Raises `UsageError` when they do not fit the function,
+    or there is no way to place them; nothing has run then."""
     spans = _spans(args, type_)
     if spans is None:
         raise UsageError(

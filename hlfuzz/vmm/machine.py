@@ -109,7 +109,8 @@ class Machine:
 
     def fail(self, message: str) -> int:
         """Say that the host function failed."""
-        data = message.encode("utf-8", "backslashreplace")  # it may quote anything, also half a surrogate pair
+        # it may quote anything, also half a surrogate pair
+        data = message.encode("utf-8", "backslashreplace")
         return lib.hl_fail(self.pointer, data, len(data))
 
     def trap(self) -> TrapInfo:

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import require_kvm
+from needs import require_kvm
 
 from hlfuzz import EnvironmentProblem, Sandbox
 from hlfuzz.model import ExternKind

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import native
 import pytest
+from needs import require_kvm
 from patient import CAN_SPIN, open_sandbox
+from variants import Variant
 
 from hlfuzz import Guest, Sandbox
-from hlfuzz.sandbox import Provider, why_no_kvm
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One way to run a guest in a micro-VM."""
-
-    transport: str
-    reset: str
-    tracking: str
-
-    def __str__(self) -> str:
-        return f"{self.transport}-{self.reset}-{self.tracking}"
-
+from hlfuzz.sandbox import Provider
 
 VARIANTS = [
     Variant(transport, reset, tracking)
@@ -39,11 +26,7 @@ OpenBox = Callable[..., Sandbox]
 
 @pytest.fixture(autouse=True)
 def _kvm() -> None:
-    reason = why_no_kvm()
-    if reason and os.environ.get("CI") == "true":
-        pytest.fail(f"CI must have KVM: {reason}")
-    if reason:
-        pytest.skip(f"no micro-VM here: {reason}")
+    require_kvm()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from conftest import Variant
+from variants import Variant
 
 from hlfuzz import (
     Caller,

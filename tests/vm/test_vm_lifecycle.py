@@ -9,8 +9,8 @@ import threading
 
 import native
 import pytest
-from conftest import Variant
 from patient import CAN_SPIN, open_sandbox
+from variants import Variant
 
 from hlfuzz import ForkedProcess, Ok, Sandbox, SandboxClosed, Trap, WrongThread
 
@@ -21,8 +21,8 @@ COUNTER = """(module (memory (export "memory") 1) (global $n (mut i32) (i32.cons
   (func (export "trap") unreachable)
   (func (export "loop") (loop br 0)))"""
 SANDBOXES = 1000
-CALLS = {"spin": 1_000_000, "exit": 60_000}
-"""Calls in the leak test; one costs a microsecond (spin) or thirty (exit)."""
+CALLS = {"spin memory": 1_000_000, "spin strict": 10_000, "exit memory": 50_000, "exit strict": 50_000}
+"""Calls in the leak test; one costs a microsecond (spin and memory) to a hundred (spin and strict)."""
 SPARE_MAPPINGS = 16
 """Mappings that the allocator may add or drop by itself."""
 MIB = 1 << 20
@@ -85,7 +85,7 @@ def test_spinning_sandboxes_leave_no_threads_behind(guest):
 @pytest.mark.parametrize("reset", ["strict", "memory"])
 def test_a_million_calls_leave_nothing_behind(guest, open_box, transport, reset):
     box = open_box(guest(COUNTER), None, Variant(transport, reset, "ring"))
-    calls = CALLS[transport] if reset == "memory" else min(CALLS[transport], 60_000)
+    calls = CALLS[f"{transport} {reset}"]
     native.measure(box, "add", (1, 2), 1000)
     gc.collect()
     before = native.open_files(), native.threads(), native.mappings(), native.resident_bytes()

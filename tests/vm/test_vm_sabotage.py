@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import native
 import pytest
-from conftest import Variant
 from messy_guest import HOST, MESSES, WAT, leftovers, sight
+from variants import Variant
 
 from hlfuzz import HlfuzzError
 

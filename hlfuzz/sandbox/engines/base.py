@@ -47,6 +47,11 @@ class HostSide(Protocol):
         """
         ...
 
+    def unwound(self, depth: int) -> None:
+        """An exception has left all but `depth` of the running host functions, perhaps (Ctrl-C) before they
+        could say so themselves."""
+        ...
+
     def failure(self, index: int, error: Exception) -> HostError:
         """The outcome of a call in which `invoke` raised `error`."""
         ...

@@ -46,6 +46,7 @@ class KvmEngine:
 
         def call(args: tuple[object, ...], reset: bool) -> Returned | Failure:
             # A try block costs nothing until it is left by an exception; Ctrl-C may come at any instruction.
+            depth = self._depth
             try:
                 if fast is not None:
                     try:
@@ -60,7 +61,7 @@ class KvmEngine:
             except HlfuzzError:  # nothing was done, or nothing more can be
                 raise
             except BaseException:
-                self._abandon()
+                self._abandon(depth)
                 raise
 
         def checked(args: tuple[object, ...], reset: bool) -> int:
@@ -165,9 +166,12 @@ class KvmEngine:
         self._ended = outcome if self._depth else None
         return outcome
 
-    def _abandon(self) -> None:
-        """An exception leaves a call that may still be open: end it, unless an outer call will."""
-        if self._depth == 0:
+    def _abandon(self, depth: int) -> None:
+        """An exception leaves a call that may still be open, in which `depth` host functions were running: end
+        it, unless an outer call will."""
+        self._depth = depth
+        self._host.unwound(depth)
+        if depth == 0:
             self._failure = self._ended = None
             if not self._machine.closed and self._machine.kill() != status.DONE:
                 raise self._dead()

@@ -79,6 +79,8 @@ class InProcessEngine:
                 result = self._run(func, raw, self._seconds)
             except BaseException:
                 if outermost:
+                    self._depth = 0
+                    self._host.unwound(0)
                     self.reset()
                 raise
             if outermost and (reset or isinstance(result, Timeout)):
