@@ -8,10 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
+from hlfuzz import Caller, Sandbox
+
 TESTS = Path(__file__).resolve().parents[1]
+PACKAGE = "/hlfuzz/sandbox/"
 SCRIPT = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
@@ -59,9 +63,61 @@ def test_ctrl_c_ends_the_call_and_nothing_else(transport, reset):
             assert process.stdout.readline() == "ready\n"
             time.sleep(0.2)  # most likely the guest runs by then; it does not matter when it does not
             process.send_signal(signal.SIGINT)
-            assert process.stdout.readline() == "interrupted 7 00000000\n"
+            answer = process.stdout.readline()
+            assert answer == "interrupted 7 00000000\n", process.communicate(timeout=60)[1]
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out, err) == (0, "", "")
     finally:
         process.kill()
         process.wait()
+
+
+CALLS_HOST = """(module (import "env" "f" (func $f (param i32) (result i32)))
+  (memory (export "memory") 1) (global $n (export "n") (mut i32) (i32.const 0))
+  (func (export "malloc") (param i32) (result i32) i32.const 64)
+  (func (export "work") (param i32 i32) (result i32)
+    (global.set $n (i32.add (global.get $n) (i32.const 1)))
+    (i32.add (call $f (local.get 1)) (global.get $n)))
+  (func (export "leaf") (param i32) (result i32) (local.get 0)))"""
+
+
+class InterruptAt:
+    """Raises KeyboardInterrupt at the n-th line of this package that runs, as Ctrl-C may."""
+
+    def __init__(self, line: int) -> None:
+        self.left = line
+
+    def __call__(self, frame: FrameType, event: str, arg: object) -> InterruptAt | None:
+        if PACKAGE not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self
+
+
+def test_ctrl_c_at_any_line_of_a_call_leaves_a_clean_sandbox(guest):
+    def f(caller: Caller, n: int) -> int:
+        caller.write(0, b"dirty")
+        return caller.call("leaf", n) + 1
+
+    with Sandbox(guest(CALLS_HOST), {"env.f": f}, engine="kvm", transport="exit") as box:
+        assert box.call("work", b"ab") == 4
+        interrupted, line = 0, 0
+        while True:
+            line += 1
+            tracer = InterruptAt(line)
+            sys.settrace(tracer)
+            try:
+                box.call("work", b"ab")
+            except KeyboardInterrupt:
+                interrupted += 1
+            finally:
+                sys.settrace(None)
+            assert box.call("work", b"ab") == 4, f"after an interrupt at line {line}"
+            assert box.memory().read(0, 5) == bytes(5)
+            assert box.globals["n"] == 0
+            if tracer.left > 0:
+                break
+        assert interrupted > 20
