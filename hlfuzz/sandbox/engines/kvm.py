@@ -167,8 +167,8 @@ class KvmEngine:
         return outcome
 
     def _abandon(self, depth: int) -> None:
-        """An exception leaves a call with `depth` host functions round it, perhaps still open: end it, unless an
-        outer call will."""
+        """An exception leaves a call with `depth` host functions round it, perhaps still open: end it,
+        unless an outer call will."""
         self._depth = depth
         self._host.unwound(depth)
         if depth == 0:
