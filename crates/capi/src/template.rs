@@ -7,7 +7,7 @@ use crate::sandbox::{Vm, hl_sandbox};
 use crate::types::{hl_error, hl_template_options, hl_value};
 use hlfuzz_vmm::image::Spec;
 use hlfuzz_vmm::{Boot, Deadline, Host, Interface, Status, Template, Tracking, TrapCause};
-use hlfuzz_wasm::{ExternType, ModuleInfo, PAGE_BYTES, RUNTIME_ELF, ValType};
+use hlfuzz_wasm::{ExternType, GC_HEAP, ModuleInfo, PAGE_BYTES, RUNTIME_ELF, ValType};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +25,6 @@ const MAX_STACK: u64 = 3 << 20;
 const BASE_HEAP: u64 = 8 << 20;
 /// A table element and its doubling while the table grows.
 const BYTES_PER_ELEMENT: u64 = 24;
-/// The heap that garbage-collected values live in, if the module has any.
-const GC_HEAP: u64 = 16 << 20;
 
 fn fallback() -> hl_template_options {
     hl_template_options {

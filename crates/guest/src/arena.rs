@@ -28,13 +28,17 @@ unsafe impl MemoryCreator for Arena {
         _: MemoryType,
         minimum: usize,
         maximum: Option<usize>,
-        _: Option<usize>,
+        reserved: Option<usize>,
         _: usize,
     ) -> Result<Box<dyn LinearMemory>, String> {
         let start = self.next.load(Relaxed);
         let room = self.end - start;
-        let capacity =
-            maximum.unwrap_or(usize::MAX).min(self.limit).max(minimum).next_multiple_of(WASM_PAGE).min(room);
+        // only the heap of collected values has a reservation (see tunables.rs); the host has left room for it
+        let wanted = match reserved {
+            Some(bytes) if bytes > 0 => bytes,
+            _ => maximum.unwrap_or(usize::MAX).min(self.limit),
+        };
+        let capacity = wanted.max(minimum).next_multiple_of(WASM_PAGE).min(room);
         if minimum > capacity {
             return Err("the linear-memory arena is full".to_string());
         }

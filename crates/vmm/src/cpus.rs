@@ -1,9 +1,10 @@
 //! Which CPUs a spinning vCPU may have, and the claim that keeps two of them apart.
 
 use crate::error::{Error, Kind, Result};
+use std::fs::File;
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
 /// CPUs that this thread may run on, ascending.
 pub fn allowed() -> Vec<i32> {
@@ -23,6 +24,9 @@ pub fn current() -> i32 {
 }
 
 pub fn pin_this_thread(cpu: i32) -> bool {
+    if !(0..libc::CPU_SETSIZE).contains(&cpu) {
+        return false;
+    }
     // SAFETY: an all-zero set is valid.
     unsafe {
         let mut set: libc::cpu_set_t = zeroed();
@@ -31,39 +35,39 @@ pub fn pin_this_thread(cpu: i32) -> bool {
     }
 }
 
-/// Says to all processes of this machine that a vCPU spins on a CPU: a name in the abstract socket namespace, which
-/// the kernel gives up with the descriptor, however the process ends.
+/// Says to all processes of this machine that a vCPU spins on a CPU: a lock on the CPU's directory in sysfs, which the
+/// kernel gives up with the process, however that ends.
 #[derive(Debug)]
 pub struct Claim {
     pub cpu: i32,
-    _socket: OwnedFd,
+    directory: File,
+    /// A forked child has a copy of the descriptor, which holds the same lock.
+    process: u32,
 }
 
 impl Claim {
     /// None when somebody else has the CPU.
     pub fn try_new(cpu: i32) -> Result<Option<Self>> {
-        // SAFETY: plain socket call; the result is checked.
-        let fd = unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
-        if fd < 0 {
-            return Err(Error::last_os("claiming a CPU"));
-        }
-        // SAFETY: a new descriptor that nobody else owns.
-        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-        // SAFETY: all-zero is a valid address.
-        let mut address: libc::sockaddr_un = unsafe { zeroed() };
-        address.sun_family = libc::AF_UNIX as libc::sa_family_t;
-        let name = format!("\0hlfuzz-spin-cpu{cpu}");
-        for (to, from) in address.sun_path.iter_mut().zip(name.bytes()) {
-            *to = from as libc::c_char;
-        }
-        let len = (size_of::<libc::sa_family_t>() + name.len()) as libc::socklen_t;
-        // SAFETY: address and length fit each other.
-        if unsafe { libc::bind(fd, (&raw const address).cast(), len) } == 0 {
-            return Ok(Some(Self { cpu, _socket: socket }));
+        let path = format!("/sys/devices/system/cpu/cpu{cpu}");
+        let directory =
+            File::open(&path).map_err(|e| Error::os(&format!("claiming CPU {cpu} ({path})"), &e))?;
+        // SAFETY: plain call on our descriptor.
+        if unsafe { libc::flock(directory.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+            return Ok(Some(Self { cpu, directory, process: std::process::id() }));
         }
         match io::Error::last_os_error().raw_os_error() {
-            Some(libc::EADDRINUSE) => Ok(None),
-            _ => Err(Error::last_os("claiming a CPU")),
+            Some(libc::EWOULDBLOCK) => Ok(None),
+            _ => Err(Error::last_os(&format!("claiming CPU {cpu} ({path})"))),
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.process == std::process::id() {
+            // closing alone would leave the lock to a forked child's copy
+            // SAFETY: plain call on our descriptor.
+            unsafe { libc::flock(self.directory.as_raw_fd(), libc::LOCK_UN) };
         }
     }
 }

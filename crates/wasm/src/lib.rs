@@ -24,4 +24,5 @@ pub use inspect::{CustomSection, Export, Import, Memory, ModuleInfo, PAGE_BYTES,
 pub use limits::Limits;
 pub use module::{DEFAULT_MAX_BYTES, Module, ModuleOptions};
 pub use runtime::{RUNTIME_ELF, WASMTIME_VERSION};
+pub use tunables::GC_HEAP;
 pub use types::{ExternType, FuncType, GlobalType, MemoryType, TableType, ValType};

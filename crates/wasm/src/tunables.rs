@@ -11,6 +11,9 @@ use wasmtime::{Collector, Config, WasmBacktraceDetails, WasmFeatures};
 pub const FEATURES: WasmFeatures =
     WasmFeatures::WASM3.union(WasmFeatures::GC_TYPES).difference(WasmFeatures::THREADS);
 
+/// Bytes of the heap for garbage-collected values and exceptions, in modules that can have any.
+pub const GC_HEAP: u64 = 16 << 20;
+
 /// Sets on `config` everything that both sides must agree on.
 pub fn apply(config: &mut Config) {
     config
@@ -25,6 +28,11 @@ pub fn apply(config: &mut Config) {
         .memory_guard_size(0)
         .memory_reservation_for_growth(0)
         .guard_before_linear_memory(false)
+        // The reservation is also how the runtime tells the heap of collected values from a linear memory.
+        .gc_heap_reservation(GC_HEAP)
+        .gc_heap_guard_size(0)
+        .gc_heap_reservation_for_growth(0)
+        .gc_heap_may_move(true)
         .memory_init_cow(false)
         // Lazy initialisation would be undone by every reset, so that each call pays for it again.
         .table_lazy_init(false)

@@ -1,8 +1,13 @@
 //! Calls into the guest and out of it: requests, the waiting, and what the answers mean.
 
 use super::{Event, HostCall, MAX_DEPTH, Phase, Sandbox, Status, TrapCause, Used};
+use crate::deadline::Deadline;
 use crate::machine::Exit;
 use hlfuzz_abi::{MAX_VALUES, Value, answer, op};
+use std::time::Duration;
+
+/// The runtime answers such a request in well under a microsecond; this is for machines that are very busy.
+const ASK_DEADLINE: Deadline = Deadline { cpu: Duration::from_secs(5), wall: Duration::from_secs(60) };
 
 impl Sandbox {
     /// Calls the export at position `export`. While a host call waits, this is a nested call.
@@ -314,12 +319,15 @@ impl Sandbox {
         if self.phase == Phase::Running {
             return Status::Busy;
         }
-        if self.open.is_empty() {
-            self.used = Used::default();
-        }
+        // it is no part of the call that may be open: neither its deadline nor its slices apply
+        let (deadline, slice, used) = (self.options.deadline, self.options.slice.take(), self.used);
+        self.options.deadline = ASK_DEADLINE;
+        self.used = Used::default();
         self.open.push(results);
         self.request(op, index, values);
-        self.go()
+        let status = self.go();
+        (self.options.deadline, self.options.slice, self.used) = (deadline, slice, used);
+        status
     }
 
     /// The exchange alone.
