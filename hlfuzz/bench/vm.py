@@ -50,7 +50,7 @@ def calls(template: Template, vcpu: int, rounds: int, block: int) -> Iterator[Ro
             pages = vm.stats().last_pages if reset else 0
         finally:
             vm.close()
-        add = samples.p50 if name == "add" else add
+        add = samples.ratio if name == "add" else add
         yield _judge(name, samples, pages, add)
 
 
@@ -84,7 +84,8 @@ def _judge(name: str, samples: Samples, pages: int, add: float) -> Row:
         allowed = 0.6 if "128" in name else 1.1
         target, ok = f"≤ {allowed} µs (near CPUs)", p50 <= allowed
     elif name.startswith("call with"):
-        target, ok = "≤ 2.5 × add", p50 <= 2.5 * add
+        # each over the exchange of its own minute: the CPUs' distance changes between rows on shared machines
+        target, ok = "≤ 2.5 × add", ratio <= 2.5 * add
     return samples.row(name, floor=floor, ratio=ratio, target=target, ok=ok)
 
 

@@ -56,7 +56,7 @@ pub unsafe extern "C" fn hl_measure_call(
                 let mut call = hl_hostcall_info { import: 0, n_args: 0, args: std::ptr::null() };
                 hl_hostcall(sandbox, &raw mut call);
                 let results = (*sandbox).host_results(call.import);
-                status = hl_resume(sandbox, results.as_ptr(), results.len() as u32);
+                status = hl_resume(sandbox, results.as_ptr().cast(), results.len() as u32);
             }
             match status {
                 HL_DONE => Ok(()),

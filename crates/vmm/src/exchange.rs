@@ -66,9 +66,8 @@ impl Sandbox {
     }
 
     fn segment(&self, start: u64) -> Duration {
-        Duration::from_nanos(
-            (u128::from(ticks().saturating_sub(start)) * 1_000_000 / u128::from(self.tsc_khz)) as u64,
-        )
+        // 64 bits hold an hour and more of ticks in nanoseconds; a longer wait ended at a deadline anyway
+        Duration::from_nanos(ticks().saturating_sub(start).saturating_mul(1_000_000) / self.tsc_khz)
     }
 
     #[inline]

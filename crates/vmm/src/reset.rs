@@ -12,8 +12,8 @@ use crate::snapshot::{PAGE, Snapshot};
 
 /// From so many written lines on a page is copied whole, which is cheaper than comparing it.
 const HEAVY_LINES: u32 = 17;
-/// Hot pages whose lines are asked for ahead; of more, the caches would not hold what was fetched.
-const FETCHED: usize = 8;
+/// Hot pages whose lines are asked for ahead; of many more, the caches would not hold what was fetched.
+const FETCHED: usize = 32;
 /// One reset in so many compares a page that is copied whole otherwise.
 const LOOK_EVERY: u64 = 16;
 /// Looks without a difference after which a page is idle, for a small and for a large hot set. A large one costs much
@@ -227,24 +227,26 @@ impl HotSet {
     }
 }
 
-/// Asks for all lines of a page at once, before the first of them is needed: those that the guest has touched come from
-/// the other CPU's cache, and waiting for them one after the other is what a reset would spend its time on. Lines that
-/// will probably be written are asked for as such.
+/// Asks for what a comparison of a page will wait for, before it is needed: lines that the guest has touched come from
+/// the other CPU's cache, and waiting for them one after the other is what a reset would spend its time on. Those are
+/// the lines that differed last time; where none did, they may be any (a call often writes what was there already).
 #[inline]
 fn fetch_lines(page: *mut u8, written: u64) {
-    if written.count_ones() >= HEAVY_LINES {
-        return; // copied whole, in order, which the CPU foresees itself
-    }
-    for line in 0..PAGE / 64 {
-        let line_at = page.wrapping_add(64 * line);
-        // SAFETY: a prefetch has no effect that a program can see, wherever it points.
-        unsafe {
-            if written >> line & 1 != 0 {
-                core::arch::asm!("prefetchw [{}]", in(reg) line_at, options(nostack, preserves_flags, readonly));
-            } else {
-                core::arch::asm!("prefetcht0 [{}]", in(reg) line_at, options(nostack, preserves_flags, readonly));
+    // SAFETY: a prefetch has no effect that a program can see, wherever it points.
+    unsafe {
+        if written == 0 {
+            for line in 0..PAGE / 64 {
+                let at = page.wrapping_add(64 * line);
+                core::arch::asm!("prefetcht0 [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
             }
-        }
+        } else if written.count_ones() < HEAVY_LINES {
+            let mut left = written;
+            while left != 0 {
+                let at = page.wrapping_add(64 * left.trailing_zeros() as usize);
+                core::arch::asm!("prefetchw [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
+                left &= left - 1;
+            }
+        } // else it is copied whole, in order, which the CPU foresees itself
     }
 }
 

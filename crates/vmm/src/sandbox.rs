@@ -61,6 +61,8 @@ pub struct Sandbox {
     /// Result counts of the open calls, outermost first.
     open: Vec<u32>,
     hostcalls: Vec<HostCall>,
+    /// Buffers of host calls that have ended, at most `MAX_DEPTH`.
+    spare: Vec<Vec<Value>>,
     reset_after: bool,
     results: Vec<Value>,
     posted: Queue,
@@ -142,6 +144,7 @@ impl Sandbox {
             phase: Phase::Idle,
             open: Vec::with_capacity(MAX_DEPTH),
             hostcalls: Vec::with_capacity(MAX_DEPTH),
+            spare: Vec::with_capacity(MAX_DEPTH),
             reset_after: false,
             results: Vec::new(),
             posted: Queue::default(),

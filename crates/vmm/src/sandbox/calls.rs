@@ -76,7 +76,7 @@ impl Sandbox {
             return self
                 .invalid(format!("the host function returns {want} values, {} were given", results.len()));
         }
-        self.hostcalls.pop();
+        self.end_host_call();
         self.request(op::RESUME, 0, results);
         self.go()
     }
@@ -89,9 +89,15 @@ impl Sandbox {
         if self.phase != Phase::HostCall {
             return Status::Busy;
         }
-        self.hostcalls.pop();
+        self.end_host_call();
         self.request(op::FAIL, 0, &[]);
         self.go()
+    }
+
+    /// Its arguments' memory serves the next one.
+    #[inline]
+    fn end_host_call(&mut self) {
+        self.spare.extend(self.hostcalls.pop().map(|call| call.args));
     }
 
     /// Goes on after `Status::Running`.
@@ -202,7 +208,7 @@ impl Sandbox {
                 }
                 self.stats.hostcalls += 1;
                 self.read_values(params as usize);
-                let args = std::mem::take(&mut self.results);
+                let args = std::mem::replace(&mut self.results, self.spare.pop().unwrap_or_default());
                 self.hostcalls.push(HostCall { import: aux, args });
                 self.phase = Phase::HostCall;
                 Status::HostCall
