@@ -128,6 +128,29 @@ class Invariant(ABC):
         Returns the fault, or None when the property held.
         """
 
+    def violated(
+        self,
+        *,
+        function: str,
+        detail: str,
+        title: str,
+        evidence: tuple[str, ...],
+        case: Case,
+        strength: int = 0,
+    ) -> Fault:
+        """The fault of a case in which this invariant did not hold; the fields are those of `Fault`."""
+        return Fault(
+            kind=Kind.VIOLATION,
+            invariant=self.id,
+            subject=self.subject,
+            function=function,
+            detail=detail,
+            title=title,
+            evidence=evidence,
+            case=case,
+            strength=strength,
+        )
+
     def cases(self, target: Target, generator: Generator) -> Iterator[Case]:
         """Cases worth judging, without end; an empty iterator means that there are none."""
         while (case := generator.sequence()) is not None:

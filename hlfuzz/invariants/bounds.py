@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from hlfuzz.errors import ModuleError
 from hlfuzz.guest import Guest, Limits
-from hlfuzz.invariants.base import Fault, Invariant, Kind, Subject
+from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.generate import Generator
 from hlfuzz.invariants.hostile import HOSTILE, LIMITS
@@ -50,10 +50,7 @@ class Bounds(Invariant):
             return None
         if not problem:
             return None
-        return Fault(
-            kind=Kind.VIOLATION,
-            invariant=self.id,
-            subject=self.subject,
+        return self.violated(
             function=name,
             detail="",
             title=f"{name}: {problem}",

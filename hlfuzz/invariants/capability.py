@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Final
 
 from hlfuzz.errors import LinkError
-from hlfuzz.invariants.base import Fault, Invariant, Kind, Subject
+from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.generate import Generator
 from hlfuzz.invariants.host import Recorder
@@ -68,10 +68,7 @@ class Capability(Invariant):
 
     def _fault(self, case: Case, what: str) -> Fault:
         function = case.calls[-1].function
-        return Fault(
-            kind=Kind.VIOLATION,
-            invariant=self.id,
-            subject=self.subject,
+        return self.violated(
             function=function,
             detail=what.split(" ")[0],
             title=f"the guest {what}",

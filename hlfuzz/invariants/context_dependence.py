@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from hlfuzz.invariants.base import Fault, Invariant, Kind, Subject
+from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.generate import Generator
 from hlfuzz.invariants.observe import Observation, difference, observation_text
@@ -56,10 +56,7 @@ class ContextDependence(Invariant):
             if what := difference(inside, alone, memory_bytes=target.memory_bytes):
                 earlier = [c.function for c in case.calls[:at]]
                 needed = " and ".join(dict.fromkeys(earlier))
-                return Fault(
-                    kind=Kind.VIOLATION,
-                    invariant=self.id,
-                    subject=self.subject,
+                return self.violated(
                     function=call.function,
                     detail="after " + ",".join(sorted(set(earlier))),
                     title=f"{call.function} depends on an earlier {needed} in the same context ({what})",

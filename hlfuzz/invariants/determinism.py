@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from hlfuzz.invariants.base import Fault, Invariant, Kind, Subject
+from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.observe import observation_key, observation_text
 from hlfuzz.invariants.target import Target
@@ -39,10 +39,7 @@ class Determinism(Invariant):
 
     def _fault(self, case: Case, at: int, what: str, evidence: tuple[str, ...]) -> Fault:
         function = case.calls[at].function
-        return Fault(
-            kind=Kind.VIOLATION,
-            invariant=self.id,
-            subject=self.subject,
+        return self.violated(
             function=function,
             detail=what,
             title=f"the same calls gave two results: {what} differs after {function}",

@@ -6,7 +6,7 @@ from math import isnan
 from typing import ClassVar
 
 from hlfuzz.errors import EnvironmentProblem
-from hlfuzz.invariants.base import Fault, Invariant, Kind, Subject
+from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.observe import Observation, difference, observation_text
 from hlfuzz.invariants.target import Target
@@ -52,10 +52,7 @@ class Differential(Invariant):
 
     def _fault(self, case: Case, at: int, what: str, evidence: tuple[str, ...]) -> Fault:
         function = case.calls[at].function
-        return Fault(
-            kind=Kind.VIOLATION,
-            invariant=self.id,
-            subject=self.subject,
+        return self.violated(
             function=function,
             detail=what,
             title=f"{function} differs between the engines kvm and inprocess ({what})",

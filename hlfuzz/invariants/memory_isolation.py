@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from hlfuzz.invariants.base import Fault, Invariant, Kind, Subject
+from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.target import Target
 from hlfuzz.vmm import Region
@@ -50,10 +50,7 @@ class MemoryIsolation(Invariant):
 
     def _fault(self, case: Case, what: str, evidence: str) -> Fault:
         function = case.calls[-1].function
-        return Fault(
-            kind=Kind.VIOLATION,
-            invariant=self.id,
-            subject=self.subject,
+        return self.violated(
             function=function,
             detail=what,
             title=f"{function} changed {what}",

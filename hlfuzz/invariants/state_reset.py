@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Final
 
-from hlfuzz.invariants.base import Fault, Invariant, Kind, Subject
+from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.generate import Generator
 from hlfuzz.invariants.observe import observation_key, observation_text
@@ -71,10 +71,7 @@ class StateReset(Invariant):
         return None
 
     def _fault(self, case: Case, what: str, evidence: tuple[str, ...]) -> Fault:
-        return Fault(
-            kind=Kind.VIOLATION,
-            invariant=self.id,
-            subject=self.subject,
+        return self.violated(
             function=case.calls[-1].function,
             detail=what.partition(" of ")[0],
             title=f"a reset after {case.calls[-1].function} left something behind: {what} differs",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar, Final
 
-from hlfuzz.invariants.base import Fault, Invariant, Kind, Subject
+from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.generate import Generator
 from hlfuzz.invariants.observe import Observation, bytes_text, difference, observation_text
@@ -72,10 +72,7 @@ class TenantIndependence(Invariant):
             title = f"{receiver} hands {shown} bytes of an earlier tenant's {sender} to the next tenant"
         else:
             title = f"{receiver} depends on what an earlier tenant sent to {sender} ({what})"
-        return Fault(
-            kind=Kind.VIOLATION,
-            invariant=self.id,
-            subject=self.subject,
+        return self.violated(
             function=receiver,
             detail=f"from {sender}",
             title=title,
