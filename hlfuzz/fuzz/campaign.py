@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import signal
+import threading
 import time
 from dataclasses import dataclass
+from types import FrameType
 from typing import Final, Protocol
 
 from hlfuzz.errors import UsageError
@@ -94,6 +97,7 @@ class Campaign:
             target.interface, self._rng, vectors=Mutator(self._rng, self._pool).vector
         )
         self._cases = 0
+        self._interrupted = False
         self._started = 0.0
         self._drawing = 0.0
 
@@ -101,14 +105,28 @@ class Campaign:
         """Fuzzes for that long. KeyboardInterrupt ends it early, with the normal summary."""
         self._started = time.monotonic()
         interrupted = False
+        main = threading.current_thread() is threading.main_thread()
+        held = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if held:
+            signal.signal(signal.SIGINT, self._on_interrupt)
         try:
             self._executor.warm_up()
             self._loop(self._started + seconds)
         except KeyboardInterrupt:
             interrupted = True
+        finally:
+            if held:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
         engine = "kvm" if self._target.session().is_kvm else "inprocess"
         findings = tuple(self._triage.findings.values())
         return Summary(self._progress(), findings, self.seed, engine, interrupted)
+
+    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-C ends the campaign after the case that runs, not inside it: an exception in the middle of an
+        engine's clean-up can free a native object twice. A second one is raised at once."""
+        if self._interrupted:
+            signal.default_int_handler(number, frame)
+        self._interrupted = True
 
     def _loop(self, end: float) -> None:
         self._first_pass(end)
@@ -157,6 +175,8 @@ class Campaign:
         return case or self._generator.single()
 
     def _run(self, case: Case) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
         self._cases += 1
         judged = self._executor.judge(case)
         for data in judged.novel:
