@@ -1,0 +1,137 @@
+"""Python names for what a schema names: classes, attributes, methods, enum members; no two alike."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from hlfuzz.schema.ir import Enum, Record, Schema, Union
+
+_RESERVED_CLASSES: Final = frozenset(
+    {name for name in dir(builtins) if name[:1].isupper()}
+    | {
+        "Any",
+        "Enum",
+        "IntEnum",
+        "IntFlag",
+        "Protocol",
+        "TypedGuest",
+        "Interface",
+        "Classes",
+        "TypeAlias",
+        "Field",
+    }
+)
+_ENUM_RESERVED: Final = frozenset(
+    {"mro", "name", "value", "real", "imag", "numerator", "denominator"}
+) | frozenset(name for name in dir(int) if not name.startswith("__"))
+
+
+def snake_case(name: str) -> str:
+    """ "OnData" → "on_data", "HTTPHead" → "http_head"; names that are so already stay."""
+    text = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", text).lower()
+
+
+def pascal_case(name: str) -> str:
+    """ "net.v1.on_data" → "NetV1OnData"; upper case inside words stays."""
+    return "".join(part[:1].upper() + part[1:] for part in re.split(r"[._]+", name) if part)
+
+
+def safe(name: str, reserved: frozenset[str] = frozenset()) -> str:
+    """An identifier that Python code may use as an attribute: keywords get an underscore, and names that a
+    class body would mangle or treat specially ("__x", "__init__") an "f" in front."""
+    if name.startswith("__"):
+        name = f"f{name}"
+    if keyword.iskeyword(name) or name in reserved:
+        name += "_"
+    return name
+
+
+def unique(names: Iterable[str], reserved: frozenset[str] = frozenset()) -> tuple[str, ...]:
+    """`safe` for each name; what would be alike afterwards gets more underscores, names that needed no change
+    keep theirs."""
+    given = list(names)
+    taken = {name for name in given if safe(name, reserved) == name}
+    result: list[str] = []
+    for name in given:
+        found = safe(name, reserved)
+        if found != name:
+            while found in taken:
+                found += "_"
+            taken.add(found)
+        result.append(found)
+    return tuple(result)
+
+
+def field_names(record: Record) -> Mapping[str, str]:
+    """The attribute of each field, by the field's name in the schema."""
+    names = [f.name for f in record.fields]
+    return dict(zip(names, unique(names), strict=True))
+
+
+def member_names(enum: Enum) -> Mapping[str, str]:
+    """The Python member of each name of an enum."""
+    names = [m.name for m in enum.members]
+    # A name with one leading and trailing underscore ("_x_") is special to the enum module.
+    plain = [re.sub(r"^_+", "", n) or f"M{n}" if re.fullmatch(r"_.*_", n) else n for n in names]
+    if len(set(plain)) != len(plain):
+        plain = [f"M{n}" if n.startswith("_") else n for n in names]
+    return dict(zip(names, unique(plain, _ENUM_RESERVED), strict=True))
+
+
+def method_names(names: Iterable[str], reserved: frozenset[str] = frozenset()) -> Mapping[str, str]:
+    """The Python method of each schema method: snake_case; names that collide there keep their own case."""
+    given = list(names)
+    counts = Counter(snake_case(n) for n in given)
+    converted = [snake_case(n) if counts[snake_case(n)] == 1 else n for n in given]
+    return dict(zip(given, unique(converted, reserved), strict=True))
+
+
+def class_names(schema: Schema) -> Mapping[str, str]:
+    """The Python class of each definition, by full name: its last part, more of it where two would be alike.
+
+    A union's variants have classes too (`variant_names`).
+    """
+    wanted = {d.name: pascal_case(_last(d.name, 1)) for d in schema.definitions}
+    for depth in range(2, 12):
+        counts = Counter(wanted.values())
+        clashing = [n for n, w in wanted.items() if counts[w] > 1]
+        if not clashing:
+            break
+        for name in clashing:
+            wanted[name] = pascal_case(_last(name, depth))
+    result: dict[str, str] = {}
+    taken: set[str] = set()
+    for name, want in wanted.items():
+        found = safe(want if want[:1].isalpha() else f"T{want}", _RESERVED_CLASSES)
+        while found in taken:
+            found += "_"
+        taken.add(found)
+        result[name] = found
+    return result
+
+
+def variant_names(schema: Schema) -> Mapping[tuple[str, int], str]:
+    """The class of each union variant by (union's full name, tag)."""
+    classes = class_names(schema)
+    taken = set(classes.values())
+    result: dict[tuple[str, int], str] = {}
+    for union in schema.definitions:
+        if not isinstance(union, Union):
+            continue
+        for variant in union.variants:
+            found = classes[union.name] + pascal_case(_last(variant.name, 1))
+            while found in taken:
+                found += "_"
+            taken.add(found)
+            result[union.name, variant.tag] = found
+    return result
+
+
+def _last(name: str, parts: int) -> str:
+    return ".".join(name.split(".")[-parts:])
