@@ -190,7 +190,8 @@ class Field:
     `id` is the vtable slot in a FlatBuffers table (of the value for unions and vectors of unions, whose tags
     are in the slot before), the index in a struct, the field number in Protobuf. `default` is given exactly
     when `presence` is IMPLICIT and the type is a number, enum (then the number), string or bytes (Protobuf
-    only; then text or bytes). It is None in structs, whose fields are REQUIRED. `nested` is the full name of the root table of a nested FlatBuffer in this byte vector. `delimited`: a Protobuf message
+    only; then text or bytes). It is None in structs, whose fields are REQUIRED. `nested` is the full name of
+    the root table of a nested FlatBuffer in this byte vector. `delimited`: a Protobuf message
     between start and end tags (a group) instead of a length.
     """
 

@@ -49,7 +49,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class WireFault:
-    """Why bytes are refused: the rule, the field ("headers[2].name"; "" is the root), the byte offset, and the text."""
+    """Why bytes are refused: rule, field ("headers[2].name"; "" is the root), byte offset, and text."""
 
     rule: Rule
     path: str
