@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 from hlfuzz.errors import UsageError
 from hlfuzz.guest import Guest
-from hlfuzz.model import Export, ExternKind, Failure, FuncType, Ok, Outcome, Value
+from hlfuzz.model import Export, ExternKind, Failure, FuncType, Ok, Outcome, ValType, Value
 from hlfuzz.sandbox.engines.base import Engine, Entry, Returned
-from hlfuzz.sandbox.values import refuse_references
+from hlfuzz.sandbox.values import is_bytes, refuse_references
 from hlfuzz.sandbox.vectors import RESULT_FORMS, ResultForm, Vectors, place, plan, read_result
 
 Bound: TypeAlias = tuple[Entry, int]
@@ -24,6 +24,8 @@ class Calls:
         self._vectors = Vectors(guest, engine, allocator)
         self.bound: dict[str, Bound] = {}
         """Exports called so far, by name."""
+        self._with_bytes: dict[tuple[str, ResultForm], Entry] = {}
+        """Exports called so far with a byte vector first, which the engine can do in one step."""
 
     def bind(self, name: str) -> Bound:
         """An export, looked up once. Raises `UsageError`: no such function, or one with reference types."""
@@ -37,6 +39,15 @@ class Calls:
 
     def run(self, name: str, args: tuple[object, ...], form: ResultForm, reset: bool) -> Returned | Failure:
         """One call. A `bytes` argument takes two integer parameters; `form` says how bytes come back."""
+        at_once = self._with_bytes.get((name, form))
+        if at_once is not None and args and args[0].__class__ is bytes and _scalars(args):
+            return at_once(args, reset)
+        return self.run_nested(name, args, form, reset)
+
+    def run_nested(
+        self, name: str, args: tuple[object, ...], form: ResultForm, reset: bool
+    ) -> Returned | Failure:
+        """`run`, step by step: the only way while another call is open."""
         entry, count = self.bind(name)
         if form == "none" and len(args) == count:
             return entry(args, reset)
@@ -46,6 +57,8 @@ class Calls:
             )
         type_ = cast("FuncType", self._guest.export(name, ExternKind.FUNC).type)
         vectors = plan(args, type_, name, self._vectors)
+        if vectors[0] and sum(vectors) == 1 and (name, form) not in self._with_bytes:
+            self._bind_bytes(name, type_, form)
         done = False
         try:
             placed = place(args, vectors, self._vectors, self._call_export)
@@ -61,9 +74,33 @@ class Calls:
             if reset and not done:
                 self._engine.reset()
 
+    def _bind_bytes(self, name: str, type_: FuncType, form: ResultForm) -> None:
+        room = self._vectors.room()
+        if room is None or type_.params[:2] != (ValType.I32, ValType.I32) or not _fits(type_, form):
+            return
+        entry = self._engine.bytes_entry(self._guest.export(name, ExternKind.FUNC), form, room)
+        if entry is not None:
+            self._with_bytes[name, form] = entry
+
     def _call_export(self, export: Export, args: tuple[object, ...]) -> Returned | Failure:
         entry, _ = self.bind(export.name)
         return entry(args, False)
+
+
+_FORM_RESULTS: Final[dict[ResultForm, tuple[ValType, ...]]] = {
+    "pair": (ValType.I32, ValType.I32),
+    "packed": (ValType.I64,),
+    "inplace": (ValType.I32,),
+}
+
+
+def _fits(type_: FuncType, form: ResultForm) -> bool:
+    return form == "none" or type_.results == _FORM_RESULTS[form]
+
+
+def _scalars(args: tuple[object, ...]) -> bool:
+    """Whether only the first argument is a byte vector."""
+    return len(args) == 1 or not any(map(is_bytes, args[1:]))
 
 
 def as_values(returned: Returned) -> tuple[Value, ...]:

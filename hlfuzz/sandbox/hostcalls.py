@@ -74,7 +74,7 @@ class Caller:
             raise UsageError(
                 f"more than {MAX_DEPTH} nested calls ({self._guest.name}, {function!r}): end the recursion"
             )
-        return self._calls.run(function, args, "none", False)
+        return self._calls.run_nested(function, args, "none", False)
 
     def _check(self) -> None:
         if not self._alive:

@@ -11,6 +11,7 @@ from hlfuzz.guest.allocator import Allocator
 from hlfuzz.model import Export, Failure, FuncType, ValType, Value, Violation
 from hlfuzz.sandbox.engines.base import Engine, Returned
 from hlfuzz.sandbox.values import canonical_args, is_bytes
+from hlfuzz.vmm import Room
 
 ResultForm: TypeAlias = Literal["none", "pair", "packed", "inplace"]
 """How a byte-vector call gives bytes back: "none" (its values as they are), "pair" (results pointer, length),
@@ -102,6 +103,17 @@ class Vectors:
                 "to Sandbox"
             )
 
+    def room(self) -> Room | None:
+        """Where an engine may put one vector by itself; None when it takes more than a call of an allocator
+        with 32-bit addresses."""
+        if self._memory is None:
+            return None
+        if self._allocator is None:
+            return None if self._scratch is None else Room(None, scratch=self._scratch)
+        if self._allocator.pin is not None or self._allocator.word is not ValType.I32:
+            return None
+        return Room(self._allocator.export, self._allocator.arguments)
+
     @property
     def memory(self) -> Export:
         """The memory that vectors are in; there is one after `check`."""
@@ -123,13 +135,12 @@ class Vectors:
         assert isinstance(address, int)
         if self._allocator.word is ValType.I32:
             address &= _U32
-        name = self._allocator.export.name
         if address == 0 and data:
-            return Violation(f"allocator {name!r} returned null for {len(data)} bytes")
+            return Violation(f"the allocator returned null for {len(data)} bytes")
         if address < 0 or not self._engine.memory_write(self.memory, address, data):
             size = self._engine.memory_size(self.memory)
             return Violation(
-                f"allocator {name!r} returned {address} for {len(data)} bytes, outside memory 0..{size}"
+                f"the allocator returned {address} for {len(data)} bytes, outside memory 0..{size}"
             )
         return address
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hlfuzz.vmm.machine import DEFAULT_MEMORY, FastCall, Machine, Region, Results
+from hlfuzz.vmm.machine import DEFAULT_MEMORY, BytesForm, FastCall, Machine, Region, Results, Room
 from hlfuzz.vmm.module import Module, cache_folder, inspect, wasmtime_version
 from hlfuzz.vmm.probe import Probe, probe
 from hlfuzz.vmm.template import Boot, Template
@@ -11,12 +11,14 @@ from hlfuzz.vmm.values import Slots
 __all__ = [
     "DEFAULT_MEMORY",
     "Boot",
+    "BytesForm",
     "FastCall",
     "Machine",
     "Module",
     "Probe",
     "Region",
     "Results",
+    "Room",
     "Slots",
     "Template",
     "cache_folder",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from hlfuzz.errors import HlfuzzError
@@ -30,6 +31,26 @@ _REGIONS: Final[dict[Region, int]] = {
     "text": lib.HL_REGION_TEXT,
     "all": lib.HL_REGION_ALL,
 }
+
+
+BytesForm: TypeAlias = Literal["none", "pair", "packed", "inplace"]
+"""How the results of a byte-vector call stand for bytes; see `hl_bytes_call` in hlfuzz.h."""
+_FORMS: Final[dict[BytesForm, int]] = {
+    "none": lib.HL_BYTES_NONE,
+    "pair": lib.HL_BYTES_PAIR,
+    "packed": lib.HL_BYTES_PACKED,
+    "inplace": lib.HL_BYTES_INPLACE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where a byte vector goes: to what `allocator` returns for `arguments` (None: the length), or, when that
+    is None, to the address `scratch`."""
+
+    allocator: Export | None
+    arguments: tuple[int | None, ...] = ()
+    scratch: int = 0
 
 
 class Machine:
@@ -66,6 +87,36 @@ class Machine:
     def call(self, export: Export, slots: Slots, flags: int) -> int:
         """Call an export with the arguments in `slots`."""
         return lib.hl_call(self.pointer, export.index, slots.array, slots.count, flags)
+
+    def bytes_call(
+        self, export: Export, slots: Slots, form: BytesForm, room: Room
+    ) -> Callable[[bytes, int], int]:
+        """Calls an export whose first two parameters are pointer and length of a byte vector:
+        `call(data, flags)`, the other arguments in `slots`."""
+        plan = sized("hl_bytes_call")
+        plan.func, plan.n_args, plan.args = export.index, slots.count, slots.array
+        plan.form = _FORMS[form]
+        if room.allocator is None:
+            plan.alloc_func, plan.scratch = lib.HL_NO_ALLOCATOR, room.scratch
+            arguments = ffi.NULL
+        else:
+            plan.alloc_func, plan.n_alloc_args = room.allocator.index, len(room.arguments)
+            plan.alloc_len_at = room.arguments.index(None)
+            arguments = ffi.new("hl_value[]", [{"i64": a or 0} for a in room.arguments])
+        plan.alloc_args = arguments
+        hl_call_bytes, pointer = lib.hl_call_bytes, self.pointer
+
+        # The defaults keep alive what the plan points to.
+        def call(data: bytes, flags: int, _kept: object = (slots, arguments)) -> int:
+            return hl_call_bytes(pointer, plan, data, len(data), flags)
+
+        return call
+
+    def result_bytes(self) -> Callable[[], bytes]:
+        """Reads the bytes that the last byte-vector call gave back."""
+        length = ffi.new("uint64_t *")
+        hl_result_bytes, pointer, unpack = lib.hl_result_bytes, self.pointer, ffi.buffer
+        return lambda: bytes(unpack(hl_result_bytes(pointer, length), length[0]))
 
     def results(self, type_: FuncType) -> Callable[[], Results]:
         """Reads the results of the last call that was DONE, for a function of `type_`."""

@@ -59,7 +59,12 @@ class TrapInfo:
     @property
     def restored(self) -> bool:
         """The whole sandbox went back to its snapshot, and every open call ended."""
-        return self.kind not in (lib.HL_TRAP_WASM, lib.HL_TRAP_HOST)
+        return self.kind not in (lib.HL_TRAP_WASM, lib.HL_TRAP_HOST, lib.HL_TRAP_VECTOR)
+
+    @property
+    def by_vector(self) -> bool:
+        """A byte vector is outside memory, as `message` says."""
+        return self.kind == lib.HL_TRAP_VECTOR
 
     @property
     def name(self) -> str:

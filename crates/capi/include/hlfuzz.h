@@ -176,6 +176,36 @@
 #define HL_TRAP_ABI 5
 
 /*
+ `hl_call_bytes`: the allocator or the results name bytes outside memory.
+ */
+#define HL_TRAP_VECTOR 6
+
+/*
+ The results of a byte-vector call do not stand for bytes.
+ */
+#define HL_BYTES_NONE 0
+
+/*
+ Two results: pointer and length.
+ */
+#define HL_BYTES_PAIR 1
+
+/*
+ One i64 result: pointer << 32 | length.
+ */
+#define HL_BYTES_PACKED 2
+
+/*
+ One result: the length of what replaced the argument.
+ */
+#define HL_BYTES_INPLACE 3
+
+/*
+ `hl_bytes_call`: there is no allocator, the bytes go to a fixed address.
+ */
+#define HL_NO_ALLOCATOR UINT32_MAX
+
+/*
  The default memory: the export "memory", else the first exported one.
  */
 #define HL_DEFAULT_MEMORY UINT32_MAX
@@ -514,6 +544,39 @@ typedef struct hl_template_options {
   uint32_t reserved;
 } hl_template_options;
 
+/*
+ What `hl_call_bytes` calls, and how: made once for an export, and used for many calls.
+ */
+typedef struct hl_bytes_call {
+  uint32_t size;
+  /*
+   Position of the function in the export list; `n_args` values are in `args`.
+   */
+  uint32_t func;
+  uint32_t n_args;
+  /*
+   The arguments at this position and the next become pointer and length of the bytes.
+   */
+  uint32_t vector_at;
+  /*
+   One of `HL_BYTES_*`: how the results stand for bytes.
+   */
+  uint32_t form;
+  /*
+   Position of the allocator in the export list: it gets `alloc_args`, of which the one at `alloc_len_at` becomes
+   the length, and returns the address. HL_NO_ALLOCATOR: the bytes go to `scratch`.
+   */
+  uint32_t alloc_func;
+  /*
+   At most 8.
+   */
+  uint32_t n_alloc_args;
+  uint32_t alloc_len_at;
+  const union hl_value *args;
+  const union hl_value *alloc_args;
+  uint64_t scratch;
+} hl_bytes_call;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -796,6 +859,24 @@ int32_t hl_boot_run(struct hl_sandbox *sandbox);
  */
 struct hl_template *hl_boot_finish(struct hl_sandbox *sandbox,
                                    struct hl_error *error);
+
+/*
+ Calls an export with `len` bytes in guest memory (the default, 32-bit one): room from the guest's allocator, copy,
+ call. Returns as `hl_call`, and never while a call is open (HL_BUSY). With HL_DONE the bytes that the results stand
+ for are in `hl_result_bytes`; an allocator or results that name bytes outside memory are HL_TRAP of kind
+ HL_TRAP_VECTOR. `flags` as in `hl_call`. `call` and `data` need not outlive this function.
+ */
+int32_t hl_call_bytes(struct hl_sandbox *sandbox,
+                      const struct hl_bytes_call *call,
+                      const uint8_t *data,
+                      size_t len,
+                      uint32_t flags);
+
+/*
+ The bytes that the last `hl_call_bytes` with HL_DONE gave back: `*len` of them, a copy, valid until the next call.
+ */
+const uint8_t *hl_result_bytes(struct hl_sandbox *sandbox,
+                               uint64_t *len);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -79,6 +79,19 @@ pub const HL_TRAP_EXCEPTION: u32 = 3;
 pub const HL_TRAP_RUNTIME: u32 = 4;
 /// The guest side broke the protocol; the sandbox was restored.
 pub const HL_TRAP_ABI: u32 = 5;
+/// `hl_call_bytes`: the allocator or the results name bytes outside memory.
+pub const HL_TRAP_VECTOR: u32 = 6;
+
+/// The results of a byte-vector call do not stand for bytes.
+pub const HL_BYTES_NONE: u32 = 0;
+/// Two results: pointer and length.
+pub const HL_BYTES_PAIR: u32 = 1;
+/// One i64 result: pointer << 32 | length.
+pub const HL_BYTES_PACKED: u32 = 2;
+/// One result: the length of what replaced the argument.
+pub const HL_BYTES_INPLACE: u32 = 3;
+/// `hl_bytes_call`: there is no allocator, the bytes go to a fixed address.
+pub const HL_NO_ALLOCATOR: u32 = u32::MAX;
 
 /// The default memory: the export "memory", else the first exported one.
 pub const HL_DEFAULT_MEMORY: u32 = u32::MAX;

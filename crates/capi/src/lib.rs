@@ -17,6 +17,7 @@ mod module;
 mod sandbox;
 mod template;
 mod types;
+mod vectors;
 
 pub use codes::*;
 pub use measure::*;
@@ -25,3 +26,4 @@ pub use module::*;
 pub use sandbox::*;
 pub use template::*;
 pub use types::*;
+pub use vectors::*;

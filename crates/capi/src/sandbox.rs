@@ -26,7 +26,7 @@ pub(crate) enum Vm {
     Live(Box<Sandbox>),
 }
 
-fn code(status: Status) -> i32 {
+pub(crate) fn code(status: Status) -> i32 {
     match status {
         Status::Done => HL_DONE,
         Status::HostCall => HL_HOSTCALL,
@@ -91,7 +91,7 @@ impl hl_sandbox {
 
 /// # Safety
 /// `values` is NULL or valid for `n` values.
-unsafe fn values<'a>(values: *const hl_value, n: u32) -> &'a [[u64; 2]] {
+pub(crate) unsafe fn values<'a>(values: *const hl_value, n: u32) -> &'a [[u64; 2]] {
     if values.is_null() || n == 0 {
         return &[];
     }
@@ -408,6 +408,7 @@ pub unsafe extern "C" fn hl_trap(sandbox: *mut hl_sandbox, out: *mut hl_trap_inf
         }
         TrapCause::Runtime(text) => (HL_TRAP_RUNTIME, text),
         TrapCause::Abi(text) => (HL_TRAP_ABI, text),
+        TrapCause::Vector(text) => (HL_TRAP_VECTOR, text),
     };
     out.message = it.trap_text.as_ptr().cast();
     out.message_len = it.trap_text.len();

@@ -3,6 +3,7 @@
 mod access;
 mod calls;
 mod model;
+mod vectors;
 
 use crate::cpus;
 use crate::deadline::{Deadline, Timer, clock};
@@ -19,6 +20,8 @@ pub use model::{HostCall, Interface, Level, Options, Stats, Status, Transport, T
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use vectors::VectorCall;
+pub use vectors::{BytesCall, Form, Room};
 
 /// Calls into the guest that may be open at once: one from outside, the others from inside host functions.
 pub const MAX_DEPTH: usize = 16;
@@ -64,6 +67,7 @@ pub struct Sandbox {
     /// Buffers of host calls that have ended, at most `MAX_DEPTH`.
     spare: Vec<Vec<Value>>,
     reset_after: bool,
+    vector: VectorCall,
     results: Vec<Value>,
     posted: Queue,
     trap: Option<TrapCause>,
@@ -146,6 +150,7 @@ impl Sandbox {
             hostcalls: Vec::with_capacity(MAX_DEPTH),
             spare: Vec::with_capacity(MAX_DEPTH),
             reset_after: false,
+            vector: VectorCall::default(),
             results: Vec::new(),
             posted: Queue::default(),
             trap: None,
@@ -285,6 +290,7 @@ impl Sandbox {
         }
         self.open.clear();
         self.hostcalls.clear();
+        self.vector.end();
         self.phase = Phase::Idle;
         self.memory = self.first_memory;
         self.verify_if_due()
@@ -293,6 +299,7 @@ impl Sandbox {
     fn die(&mut self, why: String) -> Status {
         self.open.clear();
         self.hostcalls.clear();
+        self.vector.end();
         self.phase = Phase::Idle;
         self.dead = Some(why);
         Status::Dead

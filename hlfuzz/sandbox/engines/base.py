@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from hlfuzz.guest import Guest
 from hlfuzz.model import Export, Failure, HostError, Stats, Value
-from hlfuzz.vmm import Region
+from hlfuzz.vmm import BytesForm, Region, Room
 
 Returned: TypeAlias = Value | tuple[Value, ...] | None
 """A call's results as `.call()` gives them: None, the value, or a tuple of two or more."""
@@ -65,6 +65,14 @@ class Engine(Protocol):
 
     def entry(self, export: Export) -> Entry:
         """How to call an exported function whose signature has no reference types."""
+        ...
+
+    def bytes_entry(self, export: Export, form: BytesForm, room: Room) -> Entry | None:
+        """How to call an export with a byte vector as its first argument, in the place of its first two
+        parameters, in one step: `entry((data, *others), reset)`. None: not in this engine.
+
+        Not for nested calls. A vector outside memory is a `Violation`.
+        """
         ...
 
     def reset(self) -> None:

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 from hlfuzz.errors import HlfuzzError, UsageError
 from hlfuzz.guest import Guest
-from hlfuzz.model import Export, Failure, FuncType, GlobalType, HostError, Stats, Timeout, Trap, Value
+from hlfuzz.model import (
+    Export,
+    Failure,
+    FuncType,
+    GlobalType,
+    HostError,
+    Stats,
+    Timeout,
+    Trap,
+    Value,
+    Violation,
+)
 from hlfuzz.sandbox.engines.base import EngineName, Entry, HostSide, Options, Returned
 from hlfuzz.sandbox.engines.booting import booted
 from hlfuzz.sandbox.values import canonical_args
-from hlfuzz.vmm import DEFAULT_MEMORY, Machine, Region, Slots, status
+from hlfuzz.vmm import DEFAULT_MEMORY, BytesForm, Machine, Region, Room, Slots, status
+
+_POINTER_AND_LENGTH: Final = 2
 
 
 class KvmEngine:
@@ -67,6 +80,31 @@ class KvmEngine:
         def checked(args: tuple[object, ...], reset: bool) -> int:
             slots.put(canonical_args(args, type_, export.name))
             return machine.call(export, slots, reset)
+
+        return call
+
+    def bytes_entry(self, export: Export, form: BytesForm, room: Room) -> Entry | None:
+        machine = self._machine
+        type_ = cast("FuncType", export.type)
+        slots = Slots(type_.params)
+        alone = len(type_.params) == _POINTER_AND_LENGTH
+        run = machine.bytes_call(export, slots, form, room)
+        results = machine.results(type_) if form == "none" else machine.result_bytes()
+
+        def call(args: tuple[object, ...], reset: bool) -> Returned | Failure:
+            depth = self._depth
+            try:
+                if not alone:
+                    slots.put(canonical_args((0, 0, *args[1:]), type_, export.name))
+                code = run(cast("bytes", args[0]), reset)
+                if code == status.DONE:
+                    return results()
+                return self._go_on(code, results)
+            except HlfuzzError:
+                raise
+            except BaseException:
+                self._abandon(depth)
+                raise
 
         return call
 
@@ -155,6 +193,8 @@ class KvmEngine:
 
     def _trapped(self) -> Failure:
         trap = self._machine.trap()
+        if trap.by_vector:
+            return Violation(trap.message)
         if trap.by_host and self._failure is not None:
             failure, self._failure = self._failure, None
             return failure

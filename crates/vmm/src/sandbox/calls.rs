@@ -48,6 +48,7 @@ impl Sandbox {
     /// Resets after `status` if it ended the outermost call and that was asked for.
     #[inline]
     pub fn finish_call(&mut self, status: Status) -> Status {
+        let status = if self.vector.is_open() { self.advance(status) } else { status };
         if self.reset_after
             && self.phase == Phase::Idle
             && self.open.is_empty()

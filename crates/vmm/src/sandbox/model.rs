@@ -86,6 +86,8 @@ pub enum TrapCause {
     Runtime(String),
     /// The guest side broke the protocol; the sandbox was restored.
     Abi(String),
+    /// `call_bytes`: the allocator or the results name bytes outside memory.
+    Vector(String),
 }
 
 /// An import call that waits for its answer.

@@ -20,7 +20,7 @@ from hlfuzz.sandbox.engines.inprocess.traps import trap_of
 from hlfuzz.sandbox.engines.inprocess.watchdog import Deadline
 from hlfuzz.sandbox.engines.starting import INITIALIZE, START, exports_initialize, start_error
 from hlfuzz.sandbox.values import canonical_args
-from hlfuzz.vmm import Region
+from hlfuzz.vmm import BytesForm, Region, Room
 
 _VALTYPES: Final[dict[str, Callable[[], wasmtime.ValType]]] = {
     "i32": wasmtime.ValType.i32,
@@ -91,6 +91,9 @@ class InProcessEngine:
             return values if len(values) > 1 else values[0] if values else None
 
         return call
+
+    def bytes_entry(self, export: Export, form: BytesForm, room: Room) -> Entry | None:
+        return None
 
     def reset(self) -> None:
         self._resets += 1

@@ -1,0 +1,84 @@
+//! Calls with a byte vector.
+
+use crate::codes::*;
+use crate::sandbox::{code, hl_sandbox, values};
+use crate::types::hl_value;
+use hlfuzz_vmm::Status;
+use hlfuzz_vmm::sandbox::{BytesCall, Form, Room};
+
+/// What `hl_call_bytes` calls, and how: made once for an export, and used for many calls.
+#[repr(C)]
+pub struct hl_bytes_call {
+    pub size: u32,
+    /// Position of the function in the export list; `n_args` values are in `args`.
+    pub func: u32,
+    pub n_args: u32,
+    /// The arguments at this position and the next become pointer and length of the bytes.
+    pub vector_at: u32,
+    /// One of `HL_BYTES_*`: how the results stand for bytes.
+    pub form: u32,
+    /// Position of the allocator in the export list: it gets `alloc_args`, of which the one at `alloc_len_at` becomes
+    /// the length, and returns the address. HL_NO_ALLOCATOR: the bytes go to `scratch`.
+    pub alloc_func: u32,
+    /// At most 8.
+    pub n_alloc_args: u32,
+    pub alloc_len_at: u32,
+    pub args: *const hl_value,
+    pub alloc_args: *const hl_value,
+    pub scratch: u64,
+}
+
+/// Calls an export with `len` bytes in guest memory (the default, 32-bit one): room from the guest's allocator, copy,
+/// call. Returns as `hl_call`, and never while a call is open (HL_BUSY). With HL_DONE the bytes that the results stand
+/// for are in `hl_result_bytes`; an allocator or results that name bytes outside memory are HL_TRAP of kind
+/// HL_TRAP_VECTOR. `flags` as in `hl_call`. `call` and `data` need not outlive this function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_call_bytes(
+    sandbox: *mut hl_sandbox,
+    call: *const hl_bytes_call,
+    data: *const u8,
+    len: usize,
+    flags: u32,
+) -> i32 {
+    // SAFETY: the C contract.
+    let (Some(sandbox), Some(call)) = (unsafe { sandbox.as_mut() }, unsafe { call.as_ref() }) else {
+        return HL_INVALID;
+    };
+    let form = match call.form {
+        HL_BYTES_NONE => Form::None,
+        HL_BYTES_PAIR => Form::Pair,
+        HL_BYTES_PACKED => Form::Packed,
+        HL_BYTES_INPLACE => Form::InPlace,
+        _ => return HL_INVALID,
+    };
+    // SAFETY: the C contract.
+    let Ok(data) = (unsafe { crate::module::bytes(data, len) }) else { return HL_INVALID };
+    let Some(it) = sandbox.sandbox() else { return HL_DEAD };
+    if call.size as usize != size_of::<hl_bytes_call>() {
+        return HL_INVALID;
+    }
+    // SAFETY: the C contract.
+    let (args, alloc_args) =
+        unsafe { (values(call.args, call.n_args), values(call.alloc_args, call.n_alloc_args)) };
+    let room = match call.alloc_func {
+        HL_NO_ALLOCATOR => Room::Scratch(call.scratch),
+        export => Room::Allocator { export, args: alloc_args, len_at: call.alloc_len_at as usize },
+    };
+    it.reset_at_end(flags & HL_CALL_RESET != 0);
+    let wanted = BytesCall { export: call.func, args, at: call.vector_at as usize, room, form };
+    let status: Status = it.call_bytes(&wanted, data);
+    code(it.finish_call(status))
+}
+
+/// The bytes that the last `hl_call_bytes` with HL_DONE gave back: `*len` of them, a copy, valid until the next call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_result_bytes(sandbox: *mut hl_sandbox, len: *mut u64) -> *const u8 {
+    // SAFETY: the C contract.
+    let bytes =
+        unsafe { sandbox.as_mut() }.and_then(|it| it.sandbox()).map_or(&[][..], |it| it.result_bytes());
+    // SAFETY: the C contract.
+    if let Some(len) = unsafe { len.as_mut() } {
+        *len = bytes.len() as u64;
+    }
+    bytes.as_ptr()
+}
