@@ -123,7 +123,11 @@ impl Sandbox {
         match call.room {
             Room::Scratch(address) => {
                 if self.write(None, address, data) != Ok(true) {
-                    return self.invalid(format!("{} bytes at {address} are outside memory", data.len()));
+                    return self.invalid(format!(
+                        "{} bytes at scratch address {address} are outside memory 0..{}: choose a lower address",
+                        data.len(),
+                        self.memory.1
+                    ));
                 }
                 self.enter(address, data.len())
             }
