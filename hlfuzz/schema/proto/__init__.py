@@ -1,0 +1,7 @@
+"""The front end for Protobuf: proto2, proto3 and editions, read by protoc of grpcio-tools."""
+
+from __future__ import annotations
+
+from hlfuzz.schema.proto.parse import parse, parse_text
+
+__all__ = ["parse", "parse_text"]

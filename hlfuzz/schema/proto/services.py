@@ -1,0 +1,81 @@
+"""Turns protoc's services into the IR: direction, directives in comments; streaming methods are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from hlfuzz.schema.diagnostics import Collector, did_you_mean
+from hlfuzz.schema.ir import Direction, Method, Service, direction_of, symbol
+from hlfuzz.schema.proto.places import Place, Places
+
+_FILE_SERVICE: Final = 6  # field numbers of descriptor.proto
+_SERVICE_METHOD: Final = 2
+_STATEFUL: Final = "stateful"
+
+
+def services(file: Any, places: Places, collector: Collector) -> Iterator[Service]:
+    """The services of a `FileDescriptorProto`; what cannot be called is added to `collector`."""
+    scope = f"{file.package}." if file.package else ""
+    for index, service in enumerate(file.service):
+        path = (_FILE_SERVICE, index)
+        place, name = places.at(path), f"{scope}{service.name}"
+        words = _words(place, name, frozenset({*Direction, _STATEFUL}), collector)
+        direction = _direction(words, name, place, collector)
+        methods: list[Method] = []
+        for number, method in enumerate(service.method):
+            at = places.at((*path, _SERVICE_METHOD, number))
+            full = f"{name}.{method.name}"
+            own = _words(at, full, frozenset({_STATEFUL}), collector)
+            if method.client_streaming or method.server_streaming:
+                collector.add(
+                    f"method {full} is streaming: a call across the boundary has one request, one response",
+                    at.position,
+                    suggestion="call a unary method once for each message, and mark it `// hlfuzz: stateful`",
+                    source=at.source,
+                )
+                continue
+            methods.append(
+                Method(
+                    method.name,
+                    direction,
+                    symbol(name, method.name, direction),
+                    request=method.input_type.removeprefix("."),
+                    response=method.output_type.removeprefix("."),
+                    stateful=_STATEFUL in own | words,
+                    doc=at.doc,
+                    position=at.position,
+                )
+            )
+        yield Service(name, direction, tuple(methods), place.doc, place.position)
+
+
+def _direction(words: frozenset[str], name: str, place: Place, collector: Collector) -> Direction:
+    said = [d for d in Direction if d in words]
+    if len(said) > 1:
+        collector.add(
+            f"service {name} is said to be both {' and '.join(said)}",
+            place.position,
+            suggestion="a service has one direction: make two of it",
+            source=place.source,
+        )
+    return said[0] if said else direction_of(name) or Direction.GUEST
+
+
+def _words(place: Place, name: str, known: frozenset[str], collector: Collector) -> frozenset[str]:
+    """The directives of an element: words after `hlfuzz:`, divided by spaces or commas."""
+    found: set[str] = set()
+    for word in (w for text in place.directives for w in text.replace(",", " ").split()):
+        if word in known:
+            found.add(word)
+            continue
+        otherwise = f"known here: {', '.join(sorted(known))}"
+        if word in Direction:
+            otherwise = "a service has one direction: say it in the comment of the service"
+        collector.add(
+            f"unknown directive {word!r} in the comment of {name}",
+            place.position,
+            suggestion=otherwise if word in Direction else did_you_mean(word, sorted(known), otherwise),
+            source=place.source,
+        )
+    return frozenset(found)
