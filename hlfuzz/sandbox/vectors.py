@@ -135,12 +135,13 @@ class Vectors:
         assert isinstance(address, int)
         if self._allocator.word is ValType.I32:
             address &= _U32
+        name = self._allocator.export.name
         if address == 0 and data:
-            return Violation(f"the allocator returned null for {len(data)} bytes")
+            return Violation(f"allocator {name!r} returned null for {len(data)} bytes")
         if address < 0 or not self._engine.memory_write(self.memory, address, data):
             size = self._engine.memory_size(self.memory)
             return Violation(
-                f"the allocator returned {address} for {len(data)} bytes, outside memory 0..{size}"
+                f"allocator {name!r} returned {address} for {len(data)} bytes, outside memory 0..{size}"
             )
         return address
 

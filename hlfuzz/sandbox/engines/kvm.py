@@ -99,7 +99,8 @@ class KvmEngine:
                 code = run(cast("bytes", args[0]), reset)
                 if code == status.DONE:
                     return results()
-                return self._go_on(code, results)
+                outcome = self._go_on(code, results)
+                return _named(outcome, room) if isinstance(outcome, Violation) else outcome
             except HlfuzzError:
                 raise
             except BaseException:
@@ -235,6 +236,12 @@ def open_kvm(guest: Guest, host: HostSide, options: Options) -> KvmEngine:
         verify_every=options.verify,
     )
     return KvmEngine(guest, host, machine, options.deadline_us)
+
+
+def _named(violation: Violation, room: Room) -> Violation:
+    """The native library knows no names."""
+    name = f"allocator {room.allocator.name!r}" if room.allocator is not None else "the allocator"
+    return Violation(violation.message.replace("the allocator", name, 1))
 
 
 def _no_results() -> Returned:
