@@ -129,7 +129,7 @@ def _from_json(value: Any, hint: Any, where: str) -> Any:
     if classes and isinstance(value, dict):
         fields = cast("dict[str, Any]", value)
         cls = classes[0] if len(classes) == 1 else _BY_TAG.get(str(fields.pop("is", None)))
-        if cls not in classes:
+        if cls is None or cls not in classes:
             raise _wrong(where, f'"is" must be one of {", ".join(c.__name__ for c in classes)}')
         return _dataclass(cls, fields, where)
     for choice in choices:

@@ -9,23 +9,37 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from hlfuzz.schema.ir import Enum, Record, Schema, Union
+from hlfuzz.schema.ir import Direction, Enum, Record, Schema, Service, Union
 
 _RESERVED_CLASSES: Final = frozenset(
     {name for name in dir(builtins) if name[:1].isupper()}
     | {
         "Any",
+        "AsyncTypedGuest",
+        "BoundsOptions",
+        "ClassVar",
+        "Classes",
         "Enum",
+        "Field",
+        "Final",
+        "INTERFACE",
         "IntEnum",
         "IntFlag",
-        "Protocol",
-        "TypedGuest",
         "Interface",
-        "Classes",
+        "Never",
+        "Protocol",
+        "SearchStrategy",
+        "TYPE_CHECKING",
         "TypeAlias",
-        "Field",
+        "TypedGuest",
+        "Unpack",
     }
 )
+"""Names that generated modules import or define."""
+CLIENT_RESERVED: Final = frozenset(
+    {"open", "close", "closed", "context", "finish", "sandbox", "interface", "mro"}
+)
+"""What client classes have besides the methods of their service."""
 _ENUM_RESERVED: Final = frozenset(
     {"mro", "name", "value", "real", "imag", "numerator", "denominator"}
 ) | frozenset(name for name in dir(int) if not name.startswith("__"))
@@ -79,6 +93,8 @@ def member_names(enum: Enum) -> Mapping[str, str]:
     names = [m.name for m in enum.members]
     # A name with one leading and trailing underscore ("_x_") is special to the enum module.
     plain = [re.sub(r"^_+", "", n) or f"M{n}" if re.fullmatch(r"_.*_", n) else n for n in names]
+    # "_Color__red" is a private name to class Color, and so no member.
+    plain = [f"M{n}" if re.match(r"_[^_].*__", n) else n for n in plain]
     if len(set(plain)) != len(plain):
         plain = [f"M{n}" if n.startswith("_") else n for n in names]
     return dict(zip(names, unique(plain, _ENUM_RESERVED), strict=True))
@@ -89,7 +105,55 @@ def method_names(names: Iterable[str], reserved: frozenset[str] = frozenset()) -
     given = list(names)
     counts = Counter(snake_case(n) for n in given)
     converted = [snake_case(n) if counts[snake_case(n)] == 1 else n for n in given]
-    return dict(zip(given, unique(converted, reserved), strict=True))
+    # Names with an underscore in front belong to the classes themselves.
+    public = [f"m{n}" if n.startswith("_") else n for n in converted]
+    return dict(zip(given, unique(_apart(public), reserved), strict=True))
+
+
+def client_method_names(service: Service) -> Mapping[str, str]:
+    """The methods of a guest service's client class, by name in the schema."""
+    return method_names((m.name for m in service.methods), CLIENT_RESERVED)
+
+
+def host_method_names(schema: Schema) -> Mapping[tuple[str, str], str]:
+    """What the host object calls each host function, by (service, method). One object serves all host services
+    of a schema, so a name of several services has its service's name in front."""
+    keys = [(s.name, m.name) for s, m in schema.methods(Direction.HOST)]
+    counts = Counter(snake_case(method) for _, method in keys)
+    services = {s: snake_case(name) for s, name in service_names(schema).items()}
+    result: dict[tuple[str, str], str] = {}
+    for service in schema.services:
+        if service.direction is Direction.HOST:
+            for method, name in method_names(m.name for m in service.methods).items():
+                shared = counts[snake_case(method)] > 1
+                result[service.name, method] = f"{services[service.name]}_{name}" if shared else name
+    return dict(zip(result, _apart(result.values()), strict=True))
+
+
+def service_names(schema: Schema) -> Mapping[str, str]:
+    """The class of each service, client or protocol, by full name. `Async` in front of it is free too."""
+    taken = {*class_names(schema).values(), *variant_names(schema).values(), *_RESERVED_CLASSES}
+    result: dict[str, str] = {}
+    for service in schema.services:
+        found = safe(pascal_case(_last(service.name, 1)))
+        found = found if found[:1].isalpha() else f"T{found}"
+        while found in taken or f"Async{found}" in taken:
+            found += "_"
+        taken |= {found, f"Async{found}"}
+        result[service.name] = found
+    return result
+
+
+def _apart(names: Iterable[str]) -> list[str]:
+    """Names with underscores behind those that came before."""
+    result: list[str] = []
+    taken: set[str] = set()
+    for name in names:
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        result.append(name)
+    return result
 
 
 def class_names(schema: Schema) -> Mapping[str, str]:
