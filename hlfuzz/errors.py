@@ -117,6 +117,19 @@ class AbiViolation(CallFailed):
         return self._outcome
 
 
+class GuestError(HlfuzzError):
+    """The guest answered a call with an error instead of a value: its `code` and its `text`.
+
+    `__cause__` is what a host function raised during the call, if one did.
+    """
+
+    def __init__(self, method: str, code: int, text: str) -> None:
+        super().__init__(f"guest answered with error {code} ({method!r}): {text or 'no text'}")
+        self.method = method
+        self.code = code
+        self.text = text
+
+
 class HostFunctionError(CallFailed):
     """A host function raised (`__cause__` is its exception) or returned what the import does not allow."""
 

@@ -270,9 +270,15 @@ class Timeout(Failure):
 
 @dataclass(frozen=True, slots=True)
 class Violation(Failure):
-    """The guest broke the interface's rules, as `message` says."""
+    """The guest broke the interface's rules, as `message` says.
+
+    With a schema, `path` is the field ("headers[2].name") and `offset` its byte in the buffer that was given;
+    both are None where a rule is not about a field.
+    """
 
     message: str
+    path: str | None = None
+    offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,8 +47,9 @@ def outcome(value: Outcome) -> Document:
             return {"kind": "trap", "code": code, "message": message}
         case Timeout(deadline_us):
             return {"kind": "timeout", "deadline_us": deadline_us}
-        case Violation(message):
-            return {"kind": "violation", "message": message}
+        case Violation(message, path, offset):
+            where = {} if path is None else {"path": path, "offset": offset}
+            return {"kind": "violation", "message": message, **where}
         case HostError(function, message):
             return {"kind": "host-error", "function": function, "message": message}
 

@@ -59,6 +59,11 @@ class CallContext:
             raise failed(function, returned)
         return returned
 
+    def poison(self, why: str) -> None:
+        """Refuse further calls because of `why`: what the guest answered cannot be trusted. Its state can
+        still be read."""
+        self._poison = self._poison or why
+
     def read(self, address: int, length: int) -> bytes:
         """A copy of the default memory's bytes. Raises `UsageError` out of range."""
         return self.memory().read(address, length)

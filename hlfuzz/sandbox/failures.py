@@ -19,7 +19,7 @@ def failed(function: str, outcome: Failure) -> CallFailed:
                 "raise `deadline` if it needs more",
                 outcome,
             )
-        case Violation(message):
+        case Violation(message=message):
             return AbiViolation(f"guest broke its interface ({function!r}): {message}", outcome)
         case HostError(host_function, message, exception):
             error = HostFunctionError(

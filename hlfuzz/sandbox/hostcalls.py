@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, cast
 
-from hlfuzz.errors import UsageError
+from hlfuzz.errors import AbiViolation, UsageError
 from hlfuzz.guest import Guest
-from hlfuzz.model import Failure, FuncType, HostCallRecord, HostError, Outcome, Value
+from hlfuzz.model import Failure, FuncType, HostCallRecord, HostError, Outcome, Value, Violation
 from hlfuzz.sandbox.calls import Calls, as_outcome
 from hlfuzz.sandbox.engines.base import Engine, Returned
 from hlfuzz.sandbox.failures import failed
@@ -132,6 +132,8 @@ class HostCalls:
     def unwound(self, depth: int) -> None:
         self._gate.unwind(depth)
 
-    def failure(self, index: int, error: Exception) -> HostError:
+    def failure(self, index: int, error: Exception) -> HostError | Violation:
+        if isinstance(error, AbiViolation):  # the host function found that its guest lied to it
+            return error.outcome
         text = f"{type(error).__name__}: {error}".removesuffix(": ")
         return HostError(self._guest.info.imports[index].key, text, error)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from hlfuzz.guest import Guest
-from hlfuzz.model import Export, Failure, HostError, Stats, Value
+from hlfuzz.model import Export, Failure, HostError, Stats, Value, Violation
 from hlfuzz.vmm import BytesForm, Region, Room
 
 Returned: TypeAlias = Value | tuple[Value, ...] | None
@@ -52,8 +52,8 @@ class HostSide(Protocol):
         could say so themselves."""
         ...
 
-    def failure(self, index: int, error: Exception) -> HostError:
-        """The outcome of a call in which `invoke` raised `error`."""
+    def failure(self, index: int, error: Exception) -> HostError | Violation:
+        """The outcome of a call in which `invoke` raised `error`: a violation if that is what it says."""
         ...
 
 

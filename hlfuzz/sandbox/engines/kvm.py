@@ -41,7 +41,7 @@ class KvmEngine:
         default = guest.default_memory()
         self._default_memory = -1 if default is None else default.index
         self._depth = 0
-        self._failure: HostError | None = None
+        self._failure: HostError | Violation | None = None
         self._ended: Failure | None = None
         """Outcome of a nested call that ended every open call with it."""
         self.made_host_calls = False
