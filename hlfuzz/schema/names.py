@@ -37,7 +37,7 @@ _RESERVED_CLASSES: Final = frozenset(
 )
 """Names that generated modules import or define."""
 CLIENT_RESERVED: Final = frozenset(
-    {"open", "close", "closed", "context", "finish", "sandbox", "interface", "mro"}
+    {"open", "open_with", "close", "closed", "context", "finish", "invoke", "sandbox", "interface", "mro"}
 )
 """What client classes have besides the methods of their service."""
 _ENUM_RESERVED: Final = frozenset(
@@ -116,8 +116,8 @@ def client_method_names(service: Service) -> Mapping[str, str]:
 
 
 def host_method_names(schema: Schema) -> Mapping[tuple[str, str], str]:
-    """What the host object calls each host function, by (service, method). One object serves all host services
-    of a schema, so a name of several services has its service's name in front."""
+    """What the host object calls each host function, by (service, method). One object serves all host
+    services of a schema, so a name of several services has its service's name in front."""
     keys = [(s.name, m.name) for s, m in schema.methods(Direction.HOST)]
     counts = Counter(snake_case(method) for _, method in keys)
     services = {s: snake_case(name) for s, name in service_names(schema).items()}
