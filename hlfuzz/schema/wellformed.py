@@ -160,7 +160,7 @@ class _Checker:
         fits = value is None or field.presence is Presence.IMPLICIT
         match value:
             case None:
-                pass
+                fits = scalar is None or field.presence is not Presence.IMPLICIT
             case bool():
                 fits = fits and scalar is Scalar.BOOL
             case int():
@@ -172,7 +172,7 @@ class _Checker:
             case bytes():
                 fits = fits and isinstance(type_, Bytes)
         if not fits:
-            self._found.add(f"{where}: {str(value)[:40]!r} is no default of its type", field.position)
+            self._found.add(f"{where}: {str(value)[:40]} is no default of its type", field.position)
 
     def _enum(self, enum: Enum) -> None:
         self._unique(f"{enum.name}: member", ((m.name, m.position) for m in enum.members))
