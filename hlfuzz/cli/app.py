@@ -14,6 +14,7 @@ from hlfuzz.cli.fuzz import fuzz
 from hlfuzz.cli.inspect import inspect
 from hlfuzz.cli.repro import repro
 from hlfuzz.cli.run import run
+from hlfuzz.cli.stamp import stamp
 
 app = typer.Typer(
     name="hlfuzz",
@@ -30,6 +31,7 @@ app.command(context_settings={"ignore_unknown_options": True})(run)
 app.command()(check)
 app.command()(fuzz)
 app.command()(repro)
+app.command()(stamp)
 app.command()(bench)
 
 

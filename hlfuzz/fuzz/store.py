@@ -4,40 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Final, cast
 
-from hlfuzz.errors import EnvironmentProblem, UsageError
+from hlfuzz.errors import UsageError
+from hlfuzz.files import write_file
 
 MAX_FINDING_BYTES: Final = 16 << 20
 MAX_SEED_BYTES: Final = 1 << 20
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Writes a file so that a crash leaves the old content or the new one: temporary file, fsync, rename.
-
-    Raises: EnvironmentProblem when the disk or the permissions do not allow it.
-    """
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-        temporary = None
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"cannot write ({path}): {error.strerror or error}; choose another folder with --store",
-            reason="io",
-        ) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+_ANOTHER_STORE: Final = "choose another folder with --store"
 
 
 def read_seeds(folder: Path) -> list[bytes]:
@@ -64,14 +39,14 @@ class Store:
         """Keeps the module, so that findings can be replayed without the original file. Returns its path."""
         path = self.folder / f"guest-{hashlib.sha256(wasm).hexdigest()[:16]}.wasm"
         if not path.exists():
-            write_file(path, wasm)
+            write_file(path, wasm, otherwise=_ANOTHER_STORE)
         return path
 
     def add_input(self, data: bytes) -> None:
         """Keeps one byte vector in the corpus, named by its SHA-256."""
         path = self.folder / "corpus" / hashlib.sha256(data).hexdigest()
         if not path.exists():
-            write_file(path, data)
+            write_file(path, data, otherwise=_ANOTHER_STORE)
 
     def inputs(self) -> list[bytes]:
         """The byte vectors of earlier runs."""
@@ -85,7 +60,7 @@ class Store:
     def save_finding(self, signature: str, document: object) -> Path:
         """Writes the finding and returns its path."""
         path = self.finding_path(signature)
-        write_file(path, (json.dumps(document, indent=1) + "\n").encode())
+        write_file(path, (json.dumps(document, indent=1) + "\n").encode(), otherwise=_ANOTHER_STORE)
         return path
 
 
