@@ -9,7 +9,8 @@ import pytest
 
 from hlfuzz.errors import EnvironmentProblem, UsageError
 from hlfuzz.fuzz import Store, load, read_seeds
-from hlfuzz.fuzz.store import MAX_SEED_BYTES, read_json, write_file
+from hlfuzz.files import write_file
+from hlfuzz.fuzz.store import MAX_SEED_BYTES, read_json
 
 
 def test_a_failed_write_leaves_the_old_content_and_no_temporary_file(

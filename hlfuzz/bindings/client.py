@@ -1,0 +1,217 @@
+"""`TypedGuest`: the base of generated clients. A typed call is encode, call, verify, decode."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
+
+from hlfuzz.bindings.handshake import check_handshake
+from hlfuzz.bindings.host import (
+    Invoke,
+    Raised,
+    header_violation,
+    plain_invoke,
+    providers,
+    violation,
+    wire_violation,
+)
+from hlfuzz.bindings.interface import Interface
+from hlfuzz.bindings.records import HEADER_BYTES, error_text, read_header
+from hlfuzz.errors import AbiViolation, GuestError, LinkError, UsageError
+from hlfuzz.guest import Guest
+from hlfuzz.model import ExternKind, FuncType, ValType
+from hlfuzz.sandbox import CallContext, EngineName, Sandbox
+from hlfuzz.schema.ir import Direction, Format, Method
+from hlfuzz.schema.wire.base import WireError
+
+H = TypeVar("H")
+_TYPED: FuncType = FuncType((ValType.I32, ValType.I32), (ValType.I64,))
+"""Signature of every export and import of the typed ABI: (pointer, length) -> pointer << 32 | length."""
+
+Target = Sandbox | CallContext
+
+
+class TypedGuest(Generic[H]):
+    """A guest in a sandbox, called by the methods of one service.
+
+    `open` checks the handshake before anything of the guest runs. State is wiped after each call; in a
+    `context()` it lives until `finish()`. The thread that opens a client uses it.
+
+    A call raises `CallFailed` and its kinds (`GuestTrap`, `GuestTimeout`, `AbiViolation` with field path and
+    offset, `HostFunctionError`), `GuestError` when the guest answers with an error, and `EncodeError` for a value
+    that the schema does not allow; nothing has run then.
+    """
+
+    _interface: ClassVar[Interface]
+    _service: ClassVar[str]
+
+    def __init__(self, box: Sandbox, target: Target, calls: Mapping[str, Call], owned: bool) -> None:
+        self._box = box
+        self._target = target
+        self._calls = calls
+        self._owned = owned
+
+    @classmethod
+    def open(
+        cls,
+        guest: Guest | str | os.PathLike[str] | bytes,
+        *,
+        host: H | None = None,
+        engine: Literal["auto"] | EngineName = "auto",
+        reset: Literal["strict", "memory"] = "strict",
+        transport: Literal["auto", "spin", "exit"] = "auto",
+        deadline: float = 1.0,
+        **options: Any,
+    ) -> Self:
+        """Load a guest and put it in a sandbox.
+
+        Arguments: `guest`, a `Guest`, a file, or a module's bytes; `host`, the object whose methods are the
+        host functions; the others as in `Sandbox`. Raises `LinkError` when it was built for another interface
+        or a host function is missing, and what `Guest.from_wasm` and `Sandbox` raise.
+        """
+        return cls.open_with(
+            guest,
+            host,
+            plain_invoke,
+            engine=engine,
+            reset=reset,
+            transport=transport,
+            deadline=deadline,
+            **options,
+        )
+
+    @classmethod
+    def open_with(
+        cls, guest: Guest | str | os.PathLike[str] | bytes, host: object, invoke: Invoke, **options: Any
+    ) -> Self:
+        """`open`, with a say in where host methods run: `invoke(method, *arguments)` calls one."""
+        loaded = guest if isinstance(guest, Guest) else Guest.from_wasm(guest)
+        interface = cls._interface
+        raised = Raised()
+        if interface.schema.format is Format.RAW:
+            from hlfuzz.bindings.raw import RawCalls, check_raw, raw_host
+
+            check_raw(interface.schema, loaded)
+            given = raw_host(interface.schema, loaded, host, invoke)
+            options.setdefault("allocator", interface.schema.allocator)
+        else:
+            check_handshake(interface.schema, loaded)
+            _check_exports(interface, loaded)
+            given = providers(interface, loaded, host, raised, invoke)
+        box = Sandbox(loaded, given, **options)
+        service = interface.service(cls._service)
+        make: Callable[[Method], Call]
+        if interface.schema.format is Format.RAW:
+            from hlfuzz.bindings.raw import RawCalls
+
+            make = RawCalls(interface.schema).call
+        else:
+
+            def make(method: Method) -> Call:
+                return _typed_call(interface, method, raised)
+
+        return cls(box, box, {m.name: make(m) for m in service.methods}, True)
+
+    @property
+    def interface(self) -> Interface:
+        """The schema and its codec."""
+        return self._interface
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The sandbox underneath: memory, statistics, raw calls."""
+        return self._box
+
+    def context(self) -> Self:
+        """Open a call context: the same methods, with state that lives until `finish()`."""
+        if not self._owned:
+            raise UsageError("a call context is open already (context() of a context): finish it first")
+        return type(self)(self._box, self._box.context(), self._calls, False)
+
+    def finish(self) -> None:
+        """End the call context that this client was made for; again does nothing. Raises `UsageError` for a
+        client that is not one of a context."""
+        if not isinstance(self._target, CallContext):
+            raise UsageError("not a call context: finish() ends what context() began")
+        self._target.finish()
+
+    def close(self) -> None:
+        """Close the sandbox; of a call context, finish it."""
+        if isinstance(self._target, CallContext):
+            self._target.finish()
+        else:
+            self._box.close()
+
+    def __enter__(self) -> Self:
+        self._target.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._target.__exit__(kind, error, traceback)
+
+    def invoke(self, method: str, /, *arguments: Any) -> Any:
+        """Call a method by its name in the schema: what the generated methods do."""
+        try:
+            return self._calls[method](self._target, *arguments)
+        except AbiViolation as error:
+            if isinstance(self._target, CallContext):
+                self._target.poison(f"{method!r}: {error}")
+            raise
+
+    _call = invoke
+
+
+Call = Callable[..., Any]
+"""One method, called with a sandbox or context and the method's arguments."""
+
+
+def _typed_call(interface: Interface, method: Method, raised: Raised) -> Call:
+    assert method.request is not None
+    assert method.response is not None
+    encode = interface.message(method.request).encode
+    response = interface.message(method.response)
+    decode, type_name, symbol = response.decode, response.type_name, method.symbol
+
+    def call(target: Target, request: Any) -> Any:
+        raised.last = None
+        record = target.call_bytes(symbol, encode(request), result="packed")
+        assert isinstance(record, bytes)
+        if len(record) < HEADER_BYTES:
+            header_violation(repr(symbol), len(record))
+        status, reserved = read_header(record)
+        if reserved:
+            raise violation(repr(symbol), f"the second word of its response is {reserved}, not 0")
+        if status:
+            raise GuestError(method.name, status, error_text(record)) from raised.last
+        try:
+            return decode(record[HEADER_BYTES:])
+        except WireError as error:
+            raise wire_violation(repr(symbol), "response", type_name, error.fault) from None
+
+    return call
+
+
+def _check_exports(interface: Interface, guest: Guest) -> None:
+    """Every guest method is exported with the ABI's signature, and there is an allocator."""
+    for _, method in interface.methods(Direction.GUEST):
+        try:
+            export = guest.export(method.symbol, ExternKind.FUNC)
+        except UsageError as error:
+            raise LinkError(
+                f"the guest does not export {method.symbol!r} ({guest.name}): {error}; implement the method"
+            ) from None
+        if export.type != _TYPED:
+            raise LinkError(
+                f"the export {method.symbol!r} is {export.type}, not {_TYPED} ({guest.name}): see "
+                "docs/guest-abi.md"
+            )
+    for imported in guest.info.imports:
+        if imported.kind is ExternKind.FUNC and imported.type != _TYPED:
+            raise LinkError(
+                f"the import {imported.key!r} is {imported.type}, not {_TYPED} ({guest.name}): see "
+                "docs/guest-abi.md"
+            )

@@ -1,0 +1,146 @@
+"""Host functions of a typed interface as methods of one Python object: providers for a sandbox."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from hlfuzz.bindings.interface import Interface, Message
+from hlfuzz.bindings.records import HEADER_BYTES, OK_HEADER, Code, HostRefusal, error_record
+from hlfuzz.errors import AbiViolation, CallFailed, HlfuzzError, LinkError, UsageError
+from hlfuzz.guest import Guest
+from hlfuzz.model import Violation
+from hlfuzz.sandbox import Caller, HostFunction, Provider
+from hlfuzz.schema.ir import Direction, Method, Service
+from hlfuzz.schema.names import host_method_names
+from hlfuzz.schema.wire.base import WireError, WireFault
+
+ALLOCATOR = "hlfuzz_alloc"
+"""The guest's export by which the host gets room for what it passes: (length: i32) -> address: i32."""
+
+Invoke = Callable[..., Any]
+"""`invoke(function, *arguments)` calls a host method wherever it has to run."""
+
+
+class Raised:
+    """The last exception that a host function turned into an error code: the cause of what the guest makes of
+    it."""
+
+    def __init__(self) -> None:
+        self.last: Exception | None = None
+
+
+def providers(
+    interface: Interface, guest: Guest, host: object, raised: Raised, invoke: Invoke
+) -> dict[str, Provider]:
+    """A provider for each host function that `guest` imports, by "module.name".
+
+    Raises `LinkError`: an import that is no host function of the interface, a method that `host` lacks.
+    """
+    names = host_method_names(interface.schema)
+    known = {m.symbol: (s, m) for s, m in interface.methods(Direction.HOST)}
+    result: dict[str, Provider] = {}
+    for imported in guest.info.imports:
+        found = known.get(imported.key)
+        if found is None:
+            near = difflib.get_close_matches(imported.key, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known) or 'none'}"
+            raise LinkError(
+                f"the guest imports {imported.key!r}, no host function of the interface "
+                f"({guest.name}, {interface.schema.name}): {hint}"
+            )
+        service, method = found
+        function = getattr(host, names[service.name, method.name], None) if host is not None else None
+        if not callable(function):
+            raise LinkError(
+                f"the host has no method {names[service.name, method.name]!r} for {imported.key!r} "
+                f"({type(host).__name__}): pass host= an object that has it"
+            )
+        result[imported.key] = HostFunction(
+            _provider(interface, service, method, function, raised, invoke), caller=True
+        )
+    return result
+
+
+def _provider(
+    interface: Interface,
+    service: Service,
+    method: Method,
+    function: Callable[[Any], Any],
+    raised: Raised,
+    invoke: Invoke,
+) -> Callable[[Caller, int, int], int]:
+    assert method.request is not None
+    assert method.response is not None
+    request, response = interface.message(method.request), interface.message(method.response)
+    name = f"{service.name}.{method.name}"
+
+    def provide(caller: Caller, pointer: int, length: int) -> int:
+        value = _read_request(caller, pointer, length, request, name)
+        try:
+            record = OK_HEADER + response.encode(invoke(function, value))
+        except HostRefusal as error:
+            raised.last = error
+            record = error_record(error.code, error.text)
+        except (AssertionError, HlfuzzError):
+            # A failed check of a test, and a mistake of the host, are not the guest's affair.
+            raise
+        except Exception as error:
+            raised.last = error
+            record = error_record(Code.UNSPECIFIED, f"{type(error).__name__}: {error}".removesuffix(": "))
+        return _give(caller, record, name)
+
+    return provide
+
+
+def _read_request(caller: Caller, pointer: int, length: int, request: Message, name: str) -> Any:
+    pointer, length = pointer & 0xFFFF_FFFF, length & 0xFFFF_FFFF
+    try:
+        data = caller.read(pointer, length)
+    except UsageError as error:
+        raise violation(f"host function {name!r}", f"request outside memory: {error}") from None
+    try:
+        return request.decode(data)
+    except WireError as error:
+        raise wire_violation(f"host function {name!r}", "request", request.type_name, error.fault) from None
+
+
+def _give(caller: Caller, record: bytes, name: str) -> int:
+    """Put a record into guest memory; its address and length, or 0 when the guest has no room."""
+    try:
+        address = caller.call(ALLOCATOR, len(record))
+    except CallFailed as error:
+        raise violation(f"host function {name!r}", f"{ALLOCATOR} failed: {error}") from error
+    assert isinstance(address, int)
+    address &= 0xFFFF_FFFF
+    if address == 0:
+        return 0
+    try:
+        caller.write(address, record)
+    except UsageError:
+        raise violation(
+            f"host function {name!r}",
+            f"{ALLOCATOR} returned {address} for {len(record)} bytes, outside memory",
+        ) from None
+    return address << 32 | len(record)
+
+
+def violation(where: str, message: str, path: str | None = None, offset: int | None = None) -> AbiViolation:
+    """The exception for a guest that broke its interface."""
+    return AbiViolation(f"guest broke its interface ({where}): {message}", Violation(message, path, offset))
+
+
+def wire_violation(where: str, side: str, type_name: str, fault: WireFault) -> AbiViolation:
+    """The exception for a guest whose bytes are not what the schema promises."""
+    return violation(where, f"its {side} is not a valid {type_name}: {fault}", fault.path, fault.offset)
+
+
+def header_violation(where: str, length: int) -> NoReturn:
+    """Raise for a record that is too short for its header."""
+    raise violation(where, f"its response has {length} bytes, less than the header's {HEADER_BYTES}")
+
+
+def plain_invoke(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a host method right here."""
+    return function(*arguments)

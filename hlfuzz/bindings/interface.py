@@ -1,0 +1,114 @@
+"""`Interface`: a schema with its Python classes, its wire codec and what a call of each method needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hlfuzz.errors import UsageError
+from hlfuzz.schema.canonical import canonical, method_id, schema_id
+from hlfuzz.schema.dump import load_json
+from hlfuzz.schema.ir import Direction, Format, Method, Schema, Service
+from hlfuzz.schema.load import load
+from hlfuzz.schema.values import Classes, make_classes
+from hlfuzz.schema.wire.base import Codec, WireFault
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One side of a method on the wire: how a value becomes bytes, and untrusted bytes a value.
+
+    `encode` raises `EncodeError`, `decode` raises `WireError`: it verifies before it reads.
+    """
+
+    type_name: str
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes], Any]
+
+
+class Interface:
+    """What host and guest agreed on. Immutable; any number of clients, in any thread, may share it."""
+
+    def __init__(self, schema: Schema, classes: Classes | None = None) -> None:
+        self.schema = schema
+        self.classes = classes if classes is not None else make_classes(schema)
+        self._messages: dict[str, Message] = {}
+
+    @classmethod
+    def from_json(cls, text: str, *, classes: Classes | None = None) -> Interface:
+        """From the text that generated code carries. Raises `UsageError` for a damaged one."""
+        return cls(load_json(text), classes)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Interface:
+        """From a schema file, without generated code. Raises `SchemaError`."""
+        return cls(load(path))
+
+    @cached_property
+    def codec(self) -> Codec:
+        """The wire codec. Raises `UsageError` for a raw interface, which has no messages."""
+        match self.schema.format:
+            case Format.FBS:
+                from hlfuzz.schema.wire.flatbuffers import flatbuffers_codec
+
+                return flatbuffers_codec(self.schema, self.classes)
+            case Format.PROTO:
+                from hlfuzz.schema.wire.protobuf import protobuf_codec
+
+                return protobuf_codec(self.schema, self.classes)
+            case Format.RAW:
+                raise UsageError(
+                    f"a raw interface has no messages ({self.schema.name}): its values are bytes already"
+                )
+
+    @cached_property
+    def id(self) -> str:
+        """The schema id, 64 hexadecimal digits."""
+        return schema_id(self.schema)
+
+    @cached_property
+    def text(self) -> str:
+        """The canonical text, whose SHA-256 is `id`."""
+        return canonical(self.schema)
+
+    def method_id(self, service: str, method: str) -> str:
+        """The id of one method and the types it reaches, 64 hexadecimal digits."""
+        found = self.service(service)
+        return method_id(self.schema, found, next(m for m in found.methods if m.name == method))
+
+    def service(self, name: str) -> Service:
+        """A service by full name. Raises `UsageError` when there is none."""
+        for service in self.schema.services:
+            if service.name == name:
+                return service
+        known = ", ".join(s.name for s in self.schema.services) or "none"
+        raise UsageError(f"no service {name!r} ({self.schema.name}): it has {known}")
+
+    def methods(self, direction: Direction) -> list[tuple[Service, Method]]:
+        """All methods of one direction, in order."""
+        return list(self.schema.methods(direction))
+
+    def message(self, type_name: str) -> Message:
+        """How values of a record cross the boundary."""
+        found = self._messages.get(type_name)
+        if found is None:
+            found = self._messages[type_name] = self._make_message(type_name)
+        return found
+
+    def _make_message(self, type_name: str) -> Message:
+        codec = self.codec
+        if self.schema.format is not Format.FBS:
+            return Message(
+                type_name,
+                lambda value: codec.encode(type_name, value),
+                lambda data: codec.decode(type_name, data),
+            )
+        from hlfuzz.bindings.verified import verified_reader
+
+        return Message(type_name, codec.encoder(type_name), verified_reader(self, type_name))
+
+
+__all__ = ["Interface", "Message", "WireFault"]
