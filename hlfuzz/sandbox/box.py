@@ -252,6 +252,10 @@ class Sandbox:
         )
         return result
 
+    def place(self, vectors: tuple[bytes, ...]) -> list[int] | Failure:
+        """Byte vectors in guest memory, for the next call."""
+        return self._calls.place(vectors)
+
     def end_context(self) -> None:
         """The open context ended: reset, and be callable again."""
         self._context = None

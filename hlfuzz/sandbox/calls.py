@@ -74,6 +74,18 @@ class Calls:
             if reset and not done:
                 self._engine.reset()
 
+    def place(self, vectors: tuple[bytes, ...]) -> list[int] | Failure:
+        """Write byte vectors to memory that the guest allocates, without a call of theirs; their
+        addresses."""
+        self._vectors.check("place()")
+        placed: list[tuple[int, int]] = []
+        for data in vectors:
+            address = self._vectors.put(data, placed, self._call_export)
+            if isinstance(address, Failure):
+                return address
+            placed.append((address, len(data)))
+        return [address for address, _ in placed]
+
     def _bind_bytes(self, name: str, type_: FuncType, form: ResultForm) -> None:
         room = self._vectors.room()
         if room is None or type_.params[:2] != (ValType.I32, ValType.I32) or not _fits(type_, form):

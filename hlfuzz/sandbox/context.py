@@ -59,6 +59,22 @@ class CallContext:
             raise failed(function, returned)
         return returned
 
+    def place(self, *vectors: bytes) -> list[int]:
+        """Put byte vectors into memory that the guest allocates, for functions that take no plain pointer and
+        length; their addresses. Raises as `call`."""
+        if get_ident() != self._gate.context or self._finished or self._poison:
+            self._refuse()
+        self._poison = "an interrupted allocation"
+        try:
+            result = self._box.place(vectors)
+        except UsageError:
+            self._poison = ""
+            raise
+        self._poison = f"its allocator: {result}" if isinstance(result, Failure) else ""
+        if isinstance(result, Failure):
+            raise failed("place()", result)
+        return result
+
     def poison(self, why: str) -> None:
         """Refuse further calls because of `why`: what the guest answered cannot be trusted. Its state can
         still be read."""

@@ -64,7 +64,18 @@ class Caller:
         """`call`, with the outcome as data."""
         return as_outcome(self._run(function, args))
 
+    def place(self, *vectors: bytes) -> list[int]:
+        """Put byte vectors into memory that the guest allocates; their addresses. Raises as `call`."""
+        result = self._nested("place()").place(vectors)
+        if isinstance(result, Failure):
+            raise failed("place()", result)
+        return result
+
     def _run(self, function: str, args: tuple[Value | bytes, ...]) -> Returned | Failure:
+        return self._nested(function).run_nested(function, args, "none", False)
+
+    def _nested(self, function: str) -> Calls:
+        """The guest's calls, if one more may be open."""
         self._check()
         if self._calls is None:
             raise UsageError(
@@ -74,7 +85,7 @@ class Caller:
             raise UsageError(
                 f"more than {MAX_DEPTH} nested calls ({self._guest.name}, {function!r}): end the recursion"
             )
-        return self._calls.run_nested(function, args, "none", False)
+        return self._calls
 
     def _check(self) -> None:
         if not self._alive:

@@ -44,7 +44,7 @@ def plan(args: Sequence[object], type_: FuncType, function: str, vectors: Vector
     ]
     canonical_args(scalars, type_, function)
     if any(spans):
-        vectors.check(type_, function)
+        vectors.check(f"{function!r} {type_}")
     return spans
 
 
@@ -90,15 +90,13 @@ class Vectors:
                 f"negative scratch address ({guest.name}, allocator={allocator}): give an address"
             )
 
-    def check(self, type_: FuncType, function: str) -> None:
-        """Raise `UsageError` when there is no way to allocate."""
+    def check(self, what: str) -> None:
+        """Raise `UsageError` when there is no way to allocate for the bytes of `what`."""
         if self._memory is None:
-            raise UsageError(
-                f"no exported memory for the bytes of {function!r} ({self._guest.name}): export it"
-            )
+            raise UsageError(f"no exported memory for the bytes of {what} ({self._guest.name}): export it")
         if self._allocator is None and self._scratch is None:
             raise UsageError(
-                f"no allocator for the bytes of {function!r} {type_} ({self._guest.name}): export one of "
+                f"no allocator for the bytes of {what} ({self._guest.name}): export one of "
                 f"{', '.join(CONVENTIONS)}, or pass allocator=NAME or allocator=ADDRESS (of scratch memory) "
                 "to Sandbox"
             )

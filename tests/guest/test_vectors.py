@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hlfuzz import AbiViolation, GuestTrap, Sandbox, UsageError, Violation
+from hlfuzz import AbiViolation, Caller, ContextFinished, GuestTrap, Sandbox, UsageError, Violation
 
 SUM = """(func (export "sum") (param i32 i32) (result i32) (local i32)
     (block $end (loop $next (br_if $end (i32.eqz (local.get 1)))
@@ -210,3 +210,46 @@ def test_vectors_work_in_64_bit_memories(engine, guest):
     with Sandbox(guest(wat), engine=engine) as box:
         assert box.call("first", b"A") == 65
         assert box.call_bytes("pair", b"abc", result="pair") == b"abc"
+
+
+def test_vectors_are_placed_without_a_call_of_theirs(engine, guest):
+    where = """(func (export "sum3") (param i32) (result i32) (i32.add (i32.load8_u (local.get 0))
+      (i32.add (i32.load8_u offset=1 (local.get 0)) (i32.load8_u offset=2 (local.get 0)))))"""
+    with Sandbox(guest(module(CONVENTIONS["malloc"], where)), engine=engine) as box:
+        with box.context() as context:
+            first, second = context.place(b"\x01\x02\x03", b"\x10\x20\x30")
+            assert (context.call("sum3", first), context.call("sum3", second)) == (6, 0x60)
+            context.finish()
+        with box.context() as context:
+            assert context.place(b"x") == [1024]  # the reset took the others back
+            context.finish()
+    with Sandbox(guest(module("", where)), engine=engine, allocator=4096) as box, box.context() as context:
+        assert context.place(b"12345", b"6") == [4096, 4112]
+        context.finish()
+
+
+def test_an_allocator_that_lies_to_place_poisons_the_context(engine, guest):
+    far = '(func (export "malloc") (param i32) (result i32) (i32.const -8))'
+    with Sandbox(guest(module(far)), engine=engine) as box, box.context() as context:
+        with pytest.raises(AbiViolation, match="outside memory"):
+            context.place(b"123456789")
+        with pytest.raises(ContextFinished, match="poisoned by its allocator"):
+            context.place(b"")
+        context.finish()
+
+
+def test_a_host_function_places_vectors_in_its_guest(engine, guest):
+    body = """(func (export "go") (result i32) (i32.load8_u (call $give)))"""
+    text = module(CONVENTIONS["malloc"], body).replace(
+        "(module", '(module (import "env" "give" (func $give (result i32)))', 1
+    )
+    kept: list[Caller] = []
+
+    def give(caller: Caller) -> int:
+        kept.append(caller)
+        return caller.place(b"ignored", b"\x2a")[1]
+
+    with Sandbox(guest(text), {"env.give": give}, engine=engine) as box:
+        assert box.call("go") == 42
+        with pytest.raises(UsageError, match="after its host function returned"):
+            kept[0].place(b"x")
