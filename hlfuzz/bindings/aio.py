@@ -1,5 +1,5 @@
-"""`AsyncTypedGuest`: a typed client for asyncio. The guest runs in a thread of its own, host functions in the event
-loop's."""
+"""`AsyncTypedGuest`: a typed client for asyncio. The guest runs in a thread of its own, host functions in the
+event loop's."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ T = TypeVar("T")
 
 
 class AsyncTypedGuest(Generic[H]):
-    """A client whose calls are awaited. Calls of one client run one after the other, in the order they were made.
+    """A client whose calls are awaited. Calls of one client run one after the other, in the order they were
+    made.
 
     Host methods run in the event loop's thread, and may be coroutine functions; the guest waits meanwhile. A
-    call that is cancelled still runs to its end or deadline before the next one begins. Raises as `TypedGuest`.
+    call that is cancelled still runs to its end or deadline before the next one begins. Raises as
+    `TypedGuest`.
     """
 
     _interface: ClassVar[Interface]
@@ -44,7 +46,9 @@ class AsyncTypedGuest(Generic[H]):
     ) -> Self:
         """As `TypedGuest.open`, with the same options."""
         loop = asyncio.get_running_loop()
-        client = type(f"_{cls.__name__}", (TypedGuest,), {"_interface": cls._interface, "_service": cls._service})
+        client = type(
+            f"_{cls.__name__}", (TypedGuest,), {"_interface": cls._interface, "_service": cls._service}
+        )
         thread = ThreadPoolExecutor(1, thread_name_prefix=f"hlfuzz-{cls.__name__}")
 
         def opened() -> TypedGuest[Any]:

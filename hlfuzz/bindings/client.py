@@ -40,8 +40,8 @@ class TypedGuest(Generic[H]):
     `context()` it lives until `finish()`. The thread that opens a client uses it.
 
     A call raises `CallFailed` and its kinds (`GuestTrap`, `GuestTimeout`, `AbiViolation` with field path and
-    offset, `HostFunctionError`), `GuestError` when the guest answers with an error, and `EncodeError` for a value
-    that the schema does not allow; nothing has run then.
+    offset, `HostFunctionError`), `GuestError` when the guest answers with an error, and `EncodeError` for a
+    value that the schema does not allow; nothing has run then.
     """
 
     _interface: ClassVar[Interface]

@@ -1,7 +1,7 @@
 """The handshake: a guest carries the canonical text of its interface, and a host refuses another one by name.
 
-The text is in the Wasm custom section `hlfuzz.v1`: a line "hlfuzz.v1 <schema id>", then the canonical text, whose
-SHA-256 is the id (docs/handshake.md).
+The text is in the Wasm custom section `hlfuzz.v1`: a line "hlfuzz.v1 <schema id>", then the canonical text,
+whose SHA-256 is the id (docs/handshake.md).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def section_text(schema: Schema) -> str:
 
 
 def check_handshake(schema: Schema, guest: Guest) -> None:
-    """Raise `LinkError` when `guest` was built for another interface, with the first difference, or says nothing
-    about its interface."""
+    """Raise `LinkError` when `guest` was built for another interface, with the first difference, or says
+    nothing about its interface."""
     content = custom_section(guest.wasm, SECTION)
     if content is None:
         raise LinkError(

@@ -1,7 +1,7 @@
 """The response record of the typed ABI: a header of eight bytes, then the response or an error's text.
 
-The header is two little-endian u32: the status, and zero. Status 0: the encoded response follows; any other: UTF-8
-text (docs/guest-abi.md).
+The header is two little-endian u32: the status, and zero. Status 0: the encoded response follows; any other:
+UTF-8 text (docs/guest-abi.md).
 """
 
 from __future__ import annotations
