@@ -79,6 +79,9 @@ SeedOption = Annotated[int | None, typer.Option("--seed", help="Number that rand
 MethodOption = Annotated[
     list[str] | None, typer.Option("--method", help="Call only this exported function. May be repeated.")
 ]
+IncludeOption = Annotated[
+    list[Path] | None, typer.Option("--include", help="A folder with included schemas. May be repeated.")
+]
 DeadlineOption = Annotated[float, typer.Option("--deadline", help="CPU time of one call, in seconds.")]
 
 

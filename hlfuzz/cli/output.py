@@ -15,6 +15,7 @@ from rich.console import Console
 
 from hlfuzz.errors import EnvironmentProblem, HlfuzzError
 from hlfuzz.report import documents, terminal
+from hlfuzz.schema.diagnostics import SchemaError
 
 CLEAN: Final = 0
 FINDINGS: Final = 1
@@ -58,7 +59,11 @@ def errors_reported(as_json: bool) -> Generator[None]:
         if as_json:
             print_json(documents.error(str(error), type(error).__name__, code))
         else:
-            error_console().print(f"[bold red]error[/]: {terminal.printable(str(error))}", soft_wrap=True)
+            # Schema errors are many, each with its line and a caret.
+            lines = str(error).split("\n") if isinstance(error, SchemaError) else [f"error: {error}"]
+            for line in lines:
+                text = terminal.printable(line).replace("error: ", "[bold red]error[/]: ", 1)
+                error_console().print(text, soft_wrap=True)
         raise typer.Exit(code) from None
     except KeyboardInterrupt:
         error_console().print("interrupted")

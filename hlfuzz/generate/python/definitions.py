@@ -5,6 +5,7 @@ The classes have the shape of those that `hlfuzz.schema.values.make_classes` bui
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from hlfuzz.generate.python.scope import Names, Scope
@@ -112,7 +113,9 @@ def _field(names: Names, scope: Scope, record: Record, field: Field, name: str) 
         return [plain(f"{INDENT}{name}: {annotation} | None = None")]
     if isinstance(value, str | bytes):
         return assignment(INDENT, f"{name}: {annotation}", value)
-    return [plain(f"{INDENT}{name}: {annotation} = {number(value, scope.ref('float'))}")]
+    is_special = isinstance(value, float) and not math.isfinite(value)
+    text = number(value, scope.need_module("math")) if is_special else number(value)
+    return [plain(f"{INDENT}{name}: {annotation} = {text}")]
 
 
 def _enum_field(scope: Scope, definition: Enum, annotation: str, default: Default) -> str:
@@ -123,7 +126,11 @@ def _enum_field(scope: Scope, definition: Enum, annotation: str, default: Defaul
     if named is not None:
         return f"{annotation} = {cls}.{named}"
     if definition.bit_flags:
-        return f"{annotation} = {cls}({default})"
+        bits = [members[m.name] for m in definition.members if m.value & int(default or 0)]
+        together = " | ".join(f"{cls}.{b}" for b in bits)
+        if not together:
+            together = f"{scope.need('dataclasses', 'field')}(default={cls}(0))"
+        return f"{annotation} = {together}"
     return (
         f"{annotation} = {default}"
         if not definition.closed

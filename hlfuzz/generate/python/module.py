@@ -94,5 +94,8 @@ def _text(blocks: Iterable[Block]) -> str:
     rules = [
         *(["E501"] if not all(map(fits, result)) else []),
         *(["E741"] if _AMBIGUOUS.search(text) else []),
+        *(["RUF009"] if " = _field" in text else []),
     ]
+    # Whether a rule is in use where this file lies is not known here, and so RUF100 (unused noqa) joins them.
+    rules += ["RUF100"] if rules else []
     return f"# ruff: noqa: {', '.join(rules)}\n{text}" if rules else text

@@ -77,6 +77,11 @@ class Scope:
         """Import a name; returns how the body reaches it."""
         return self.ref(self._names.need(module, name))
 
+    def need_module(self, module: str) -> str:
+        """Import a module; returns how the body reaches it."""
+        self._names.need(module)
+        return self.ref(module)
+
     def annotation(self, type_: Type) -> str:
         """The annotation of values of a type that are there."""
         match type_:

@@ -59,15 +59,15 @@ def _byte(c: str, quotes: str) -> str:
     return _character(c, quotes) if c.isascii() else f"\\x{ord(c):02x}"
 
 
-def number(value: float, float_name: str = "float") -> str:
-    """A literal of a number, or the call that makes an infinity or NaN."""
+def number(value: float, math_name: str = "math") -> str:
+    """A literal of a number, or the name of an infinity or NaN in the module `math`."""
     if isinstance(value, int):
         return repr(value)
     if math.isnan(value):
-        return f'{float_name}("nan")'
+        return f"{math_name}.nan"
     if math.isinf(value):
-        return f'{float_name}("{"-" if value < 0 else ""}inf")'
-    return repr(value)
+        return f"{'-' if value < 0 else ''}{math_name}.inf"
+    return repr(value).replace("e+", "e")
 
 
 def assignment(indent: str, target: str, value: str | bytes) -> list[str]:
