@@ -18,6 +18,7 @@ from hlfuzz.bindings.host import (
     wire_violation,
 )
 from hlfuzz.bindings.interface import Interface
+from hlfuzz.bindings.raw import check_raw, raw_call, raw_host
 from hlfuzz.bindings.records import HEADER_BYTES, error_text, read_header
 from hlfuzz.errors import AbiViolation, GuestError, LinkError, UsageError
 from hlfuzz.guest import Guest
@@ -91,8 +92,6 @@ class TypedGuest(Generic[H]):
         interface = cls._interface
         raised = Raised()
         if interface.schema.format is Format.RAW:
-            from hlfuzz.bindings.raw import RawCalls, check_raw, raw_host
-
             check_raw(interface.schema, loaded)
             given = raw_host(interface.schema, loaded, host, invoke)
             options.setdefault("allocator", interface.schema.allocator)
@@ -102,17 +101,9 @@ class TypedGuest(Generic[H]):
             given = providers(interface, loaded, host, raised, invoke)
         box = Sandbox(loaded, given, **options)
         service = interface.service(cls._service)
-        make: Callable[[Method], Call]
-        if interface.schema.format is Format.RAW:
-            from hlfuzz.bindings.raw import RawCalls
-
-            make = RawCalls(interface.schema).call
-        else:
-
-            def make(method: Method) -> Call:
-                return _typed_call(interface, method, raised)
-
-        return cls(box, box, {m.name: make(m) for m in service.methods}, True)
+        raw = interface.schema.format is Format.RAW
+        calls = {m.name: raw_call(m) if raw else _typed_call(interface, m, raised) for m in service.methods}
+        return cls(box, box, calls, True)
 
     @property
     def interface(self) -> Interface:
