@@ -190,3 +190,28 @@ print(context.call("f"))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "5\n", "")
+
+
+HAIL = """
+import os, random, signal, sys, threading
+import wasmtime, hlfuzz
+
+module = '(module (memory (export "memory") 1) (func (export "f") (result i32) i32.const 1))'
+guest = hlfuzz.Guest.from_wasm(bytes(wasmtime.wat2wasm(module)))
+with hlfuzz.Sandbox(guest, engine=sys.argv[1]) as box:
+    for seed in range(150):
+        sender = threading.Timer(random.Random(seed).random() * 0.003, os.kill, (os.getpid(), signal.SIGINT))
+        try:
+            sender.start()
+            while True:
+                box.call("f")
+        except KeyboardInterrupt:
+            pass
+        sender.join()
+    print("served", box.call("f"))
+"""
+
+
+def test_ctrl_c_at_any_moment_of_many_short_calls_leaves_a_process_that_works(engine):
+    done = subprocess.run([sys.executable, "-c", HAIL, engine], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "served 1\n"), done.stderr[-2000:]

@@ -14,7 +14,7 @@ from hlfuzz.sandbox.engines.base import EngineName, Entry, HostSide, Options, Re
 from hlfuzz.sandbox.engines.inprocess import shims
 from hlfuzz.sandbox.engines.inprocess.crossing import Raw, lift, lower, lowered
 from hlfuzz.sandbox.engines.inprocess.instance import Instance, Loaded, as_list
-from hlfuzz.sandbox.engines.inprocess.interrupts import Interrupts
+from hlfuzz.sandbox.engines.inprocess.interrupts import Interrupts, held_back
 from hlfuzz.sandbox.engines.inprocess.modules import front_module, modules_of, new_engine
 from hlfuzz.sandbox.engines.inprocess.traps import trap_of
 from hlfuzz.sandbox.engines.inprocess.watchdog import Deadline
@@ -241,9 +241,10 @@ class InProcessEngine:
                 raise start_error(self._guest, called, outcome, seconds)
 
     def _drop(self) -> None:
-        instance, self._instance = self._instance, None
-        if instance is not None:
-            instance.close()
+        with held_back():
+            instance, self._instance = self._instance, None
+            if instance is not None:
+                instance.close()
 
 
 def open_inprocess(guest: Guest, host: HostSide, options: Options) -> InProcessEngine:

@@ -10,8 +10,20 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from types import FrameType
+
+
+@contextmanager
+def held_back() -> Generator[None]:
+    """Ctrl-C waits until the block has ended: freeing a native object halfway would free it twice later."""
+    held = Interrupts(lambda: None)
+    held.hold()
+    try:
+        yield
+    finally:
+        held.release()
 
 
 class Interrupts:
