@@ -225,7 +225,8 @@ class InProcessEngine:
     def _live(self) -> Instance:
         """The instance; a new one after a reset, with its start functions run."""
         if self._instance is None:
-            self._instance = Instance(self._loaded)
+            with held_back():
+                self._instance = Instance(self._loaded)
             try:
                 self._run_starts(self._instance)
             except BaseException:
