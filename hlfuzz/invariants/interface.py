@@ -8,37 +8,9 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from hlfuzz.errors import UsageError
-from hlfuzz.guest import CONVENTIONS, Allocator, find_allocator
+from hlfuzz.guest import Allocator, find_allocator, is_runtime_export
 from hlfuzz.invariants.config import Config, HostMode
 from hlfuzz.model import ExternKind, FuncType, ModuleInfo, ValType
-
-_RUNTIME_EXPORTS: Final = frozenset(
-    {
-        *CONVENTIONS,
-        "free",
-        "_free",
-        "realloc",
-        "calloc",
-        "deallocate",
-        "dealloc",
-        "_start",
-        "_initialize",
-        "main",
-    }
-)
-"""Exports that belong to a toolchain's runtime: calling them with random numbers says nothing about the
-guest."""
-
-_RUNTIME_PREFIXES: Final = (
-    "__",
-    "asyncify_",
-    "dynCall_",
-    "stackSave",
-    "stackRestore",
-    "stackAlloc",
-    "_emscripten_",
-    "emscripten_",
-)
 
 _Found: TypeAlias = Allocator | int | None
 
@@ -163,7 +135,7 @@ def _wanted(name: str, type_: FuncType, config: Config, only: tuple[str, ...], a
         return not configured.skip
     if isinstance(allocator, Allocator) and name == allocator.export.name:
         return False
-    return name not in _RUNTIME_EXPORTS and not name.startswith(_RUNTIME_PREFIXES)
+    return not is_runtime_export(name)
 
 
 def _method(name: str, type_: FuncType, config: Config, allocator: _Found) -> Method:
