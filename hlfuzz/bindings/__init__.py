@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hlfuzz.bindings.aio import AsyncTypedGuest
-from hlfuzz.bindings.client import TypedGuest
+from hlfuzz.bindings.client import TypedGuest, client_of
 from hlfuzz.bindings.handshake import SECTION, check_handshake, section_text
 from hlfuzz.bindings.interface import Interface
 from hlfuzz.bindings.records import Code, HostRefusal
@@ -18,5 +18,6 @@ __all__ = [
     "Interface",
     "TypedGuest",
     "check_handshake",
+    "client_of",
     "section_text",
 ]

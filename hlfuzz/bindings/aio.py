@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from hlfuzz.bindings.client import TypedGuest
+from hlfuzz.bindings.client import TypedGuest, client_of
 from hlfuzz.bindings.host import Invoke
 from hlfuzz.bindings.interface import Interface
 from hlfuzz.errors import UsageError
@@ -46,9 +46,7 @@ class AsyncTypedGuest(Generic[H]):
     ) -> Self:
         """As `TypedGuest.open`, with the same options."""
         loop = asyncio.get_running_loop()
-        client = type(
-            f"_{cls.__name__}", (TypedGuest,), {"_interface": cls._interface, "_service": cls._service}
-        )
+        client = client_of(cls._interface, cls._service)
         thread = ThreadPoolExecutor(1, thread_name_prefix=f"hlfuzz-{cls.__name__}")
 
         def opened() -> TypedGuest[Any]:

@@ -156,6 +156,13 @@ class TypedGuest(Generic[H]):
     _call = invoke
 
 
+def client_of(interface: Interface, service: str) -> type[TypedGuest[Any]]:
+    """A client class for a service, without generated code: its methods are called by `invoke`. Raises
+    `UsageError` when there is no such service."""
+    name = interface.service(service).name.rpartition(".")[2]
+    return type(name, (TypedGuest,), {"_interface": interface, "_service": service})
+
+
 Call = Callable[..., Any]
 """One method, called with a sandbox or context and the method's arguments."""
 
