@@ -109,7 +109,9 @@ def _call(value: Value, scalar: Scalar) -> float:
     """The value of functions in each other; each result has 12 decimals, as text of flatc's has."""
     if not scalar.is_float:
         raise Problem(
-            f"function {shown(value.functions[0].text)} gives no {scalar}", value.offset, "use it for floats"
+            f"function {shown(value.functions[0].text)} gives no {scalar}",
+            value.functions[0].offset,
+            "functions are for floats; if attributes follow, put a space before '('",
         )
     if value.kind == STRING and not value.plain:
         raise Problem("a number in quotes must be printable ASCII without escapes", value.offset)

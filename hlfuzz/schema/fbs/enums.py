@@ -54,7 +54,7 @@ def _underlying(node: EnumNode, enum: EnumDef, context: Context) -> None:
             raise Problem(
                 f"a union with tags of type {scalar} is not supported",
                 name.offset,
-                "tags are one byte on the wire: take ubyte, or leave the type out",
+                "there is no agreement on their size on the wire: take ubyte, or leave the type out",
             )
     except Problem as problem:
         context.report(problem)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hlfuzz.schema.fbs.enums import resolve_enum
-from hlfuzz.schema.fbs.model import RecordDef
+from hlfuzz.schema.fbs.model import EnumDef, RecordDef
 from hlfuzz.schema.fbs.problems import Problem, Reading, shown, similar
 from hlfuzz.schema.fbs.records import resolve_record
 from hlfuzz.schema.fbs.scope import Scope
@@ -110,6 +110,8 @@ class _Resolver:
             last = record.name.rpartition(".")[2]
             if last in short:
                 suggestion = f"did you mean {short[last]!r}?"
+                if isinstance(self._scope.defined[short[last]], EnumDef):
+                    suggestion = f"define {shown(short[last])} before it is used: enums and unions must be"
             else:
                 suggestion = similar(record.name, known, suggestion)
             source, offset = record.used
