@@ -36,6 +36,18 @@ def custom_section(wasm: bytes, name: str) -> bytes | None:
     return None
 
 
+def section(wasm: bytes, kind: int) -> bytes | None:
+    """The content of the section with the id `kind` (not 0) of a validated module; None when it has none."""
+    at = _PREAMBLE
+    while at < len(wasm):
+        found = wasm[at]
+        size, at = _u32(wasm, at + 1)
+        if found == kind:
+            return wasm[at : at + size]
+        at += size
+    return None
+
+
 def with_custom_section(wasm: bytes, name: str, content: bytes) -> bytes:
     """The module with a custom section `name`, in the place of all it has of that name."""
     wanted = name.encode()

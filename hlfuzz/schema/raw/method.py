@@ -105,11 +105,8 @@ class MethodReader:
 
     def _name(self, given: Any) -> str:
         if given is None:
-            last = self._key.rpartition(".")[2] if self._direction is Direction.HOST else self._key
-            name = re.sub(r"[^A-Za-z0-9_]", "_", last)
-            if name[:1].isdigit():
-                name = f"_{name}"
-            if name.strip("_"):
+            name = default_name(self._key, self._direction)
+            if name is not None:
                 return name
             self._fail(
                 f"no name can be made of {short(self._key)}", (), 'give one: name = "..."', at_key=True
@@ -203,6 +200,16 @@ class MethodReader:
         if found is ResultForm.INPLACE and not any(isinstance(p.type, Bytes) for p in parameters):
             self._fail("no bytes that the result could replace", ("form",), 'add a parameter, "data: bytes"')
         return _BYTES_RESULTS[found], found
+
+
+def default_name(symbol: str, direction: Direction) -> str | None:
+    """The name of a method that gives none: the export's, or the import's after its module, as an identifier.
+    None when nothing of it is left."""
+    last = symbol.rpartition(".")[2] if direction is Direction.HOST else symbol
+    name = re.sub(r"[^A-Za-z0-9_]", "_", last)
+    if not name.strip("_"):
+        return None
+    return f"_{name}" if name[:1].isdigit() else name
 
 
 def wasm_parameters(parameter: Parameter) -> int:

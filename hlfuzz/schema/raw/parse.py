@@ -172,7 +172,7 @@ class _Reader:
                 continue
             if method.name in names:
                 self._fail(
-                    f"two methods of the name {short(method.name)}: {short(names[method.name])} and {short(key)}",
+                    f"{short(names[method.name])} and {short(key)} have one name, {short(method.name)}",
                     (*path, key),
                     'give one of them another: name = "..."',
                     at_key=True,

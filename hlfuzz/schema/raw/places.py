@@ -1,7 +1,8 @@
 """Finds where keys and values stand in a TOML text, which Python's `tomllib` does not tell.
 
 One pass without recursion. It takes valid TOML for granted and goes on after what it does not understand:
-what a value is says `tomllib` alone, and a place that was not found is only a message without line and column.
+what a value is says `tomllib` alone, and a place that was not found only makes a message without line and
+column.
 """
 
 from __future__ import annotations
