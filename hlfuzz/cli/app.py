@@ -9,8 +9,10 @@ import typer
 import hlfuzz
 from hlfuzz.cli.bench import bench
 from hlfuzz.cli.check import check
+from hlfuzz.cli.conform import conform
 from hlfuzz.cli.doctor import doctor
 from hlfuzz.cli.fuzz import fuzz
+from hlfuzz.cli.generate import generate
 from hlfuzz.cli.inspect import inspect
 from hlfuzz.cli.repro import repro
 from hlfuzz.cli.run import run
@@ -31,6 +33,8 @@ app.command(context_settings={"ignore_unknown_options": True})(run)
 app.command()(check)
 app.command()(fuzz)
 app.command()(repro)
+app.command()(generate)
+app.command()(conform)
 app.command()(stamp)
 app.command()(bench)
 
