@@ -6,7 +6,11 @@ typedef struct fb_reader {
     const uint8_t *base;
     uint32_t len, tables, record;
     const hl_field_info *field;
+    uint64_t visits; /* bytes that may still be visited: what is shared must not read out to much more */
 } fb_reader;
+
+/* A table: its place and size, its vtable and that one's size. */
+typedef struct fb_place { uint32_t at, size, vtable, slots; } fb_place;
 
 static bool fb_table(fb_reader *r, uint32_t at, uint32_t record, uint8_t *out, uint32_t depth);
 
@@ -20,9 +24,14 @@ HL_LOCAL bool fb_inside(fb_reader *r, uint32_t at, uint32_t size, uint32_t align
     return (at <= r->len && size <= r->len - at) || fb_refuse(r, "out of bounds", at);
 }
 
-/* Follows the offset at `at`; 0 when it leads nowhere. */
+HL_LOCAL bool fb_visit(fb_reader *r, uint32_t at, uint64_t bytes) {
+    if (bytes > r->visits) return fb_refuse(r, "shared too often", at);
+    r->visits -= bytes;
+    return true;
+}
+
+/* Follows the offset at `at`, where there are 4 bytes; 0 when it leads nowhere. */
 HL_LOCAL uint32_t fb_follow(fb_reader *r, uint32_t at) {
-    if (!fb_inside(r, at, 4, 4)) return 0;
     uint32_t offset = hl_u32(r->base + at);
     if (offset == 0 || offset >= r->len - at) {
         fb_refuse(r, "offset out of bounds", at);
@@ -35,7 +44,8 @@ HL_LOCAL uint32_t fb_follow(fb_reader *r, uint32_t at) {
 HL_LOCAL bool fb_length(fb_reader *r, uint32_t at, uint32_t width, uint32_t *count) {
     if (!fb_inside(r, at, 4, 4)) return false;
     *count = hl_u32(r->base + at);
-    return *count <= (r->len - at - 4) / width || fb_refuse(r, "length out of bounds", at);
+    if (*count > (r->len - at - 4) / width) return fb_refuse(r, "length out of bounds", at);
+    return fb_visit(r, at, (uint64_t)*count * width + 4);
 }
 
 HL_LOCAL bool fb_string(fb_reader *r, uint32_t at, void *out) {
@@ -90,7 +100,8 @@ HL_LOCAL bool fb_pointee(fb_reader *r, uint32_t kind, uint32_t ref, uint32_t at,
     if (!made) return false;
     hl_put_pointer(out, made);
     if (kind == HL_KIND_RECORD) return fb_table(r, target, ref, made, depth + 1);
-    return fb_inside(r, target, info->wire_size, info->align) && fb_struct(r, ref, target, made);
+    return fb_inside(r, target, info->wire_size, info->align) && fb_visit(r, target, info->wire_size) &&
+           fb_struct(r, ref, target, made);
 }
 
 HL_LOCAL bool fb_union(fb_reader *r, uint32_t ref, uint32_t tag, uint32_t at, uint8_t *out, uint32_t depth) {
@@ -107,7 +118,7 @@ HL_LOCAL bool fb_inline_vector(fb_reader *r, const hl_field_info *f, uint32_t at
     uint32_t align = number ? width : hl_records[f->ref].align;
     bool same = number ? true : hl_records[f->ref].plain != 0;
     const uint8_t *data = r->base + at;
-    if (at & (align - 1)) return fb_refuse(r, "elements not aligned", at);
+    if (count && (at & (align - 1))) return fb_refuse(r, "elements not aligned", at);
     if (number && f->ref != HL_NONE)
         for (uint32_t i = 0; i < count; i++)
             if (!hl_is_member(f->ref, hl_load(f->kind, data + (size_t)i * width)))
@@ -134,7 +145,7 @@ HL_LOCAL bool fb_inline_vector(fb_reader *r, const hl_field_info *f, uint32_t at
 
 HL_LOCAL bool fb_union_vector(fb_reader *r, const hl_field_info *f, uint32_t tags, uint32_t at, uint8_t *out, uint32_t depth) {
     uint32_t count, values, size = hl_unions[f->ref].size;
-    if (!fb_length(r, at, 4, &values) || !fb_length(r, tags, 1, &count)) return false;
+    if (!fb_length(r, tags, 1, &count) || !fb_length(r, at, 4, &values)) return false;
     if (count != values) return fb_refuse(r, "as many tags as values are needed", at);
     uint8_t *made = hl_array(r->arena, count, size);
     if (!made) return false;
@@ -143,7 +154,6 @@ HL_LOCAL bool fb_union_vector(fb_reader *r, const hl_field_info *f, uint32_t tag
         uint32_t tag = r->base[tags + 4 + i];
         hl_clear(made, size);
         if (tag != 0 && !fb_union(r, f->ref, tag, at + 4 + i * 4, made, depth)) return false;
-        r->field = f;
     }
     return true;
 }
@@ -151,7 +161,7 @@ HL_LOCAL bool fb_union_vector(fb_reader *r, const hl_field_info *f, uint32_t tag
 HL_LOCAL bool fb_vector(fb_reader *r, const hl_field_info *f, uint32_t at, uint8_t *out, uint32_t depth) {
     bool offsets = f->kind == HL_KIND_STRING || f->kind == HL_KIND_RECORD;
     uint32_t width = offsets ? 4 : f->kind == HL_KIND_STRUCT ? hl_records[f->ref].wire_size : hl_width(f->kind);
-    uint32_t count, stride = hl_stride(f->kind, f->ref), record = r->record;
+    uint32_t count, stride = hl_stride(f->kind, f->ref);
     if (!fb_length(r, at, width, &count)) return false;
     if (!offsets) return fb_inline_vector(r, f, at + 4, count, out);
     uint8_t *made = hl_array(r->arena, count, stride);
@@ -162,34 +172,48 @@ HL_LOCAL bool fb_vector(fb_reader *r, const hl_field_info *f, uint32_t at, uint8
         if (!target) return false;
         bool read = f->kind == HL_KIND_STRING ? fb_string(r, target, made) : fb_table(r, target, f->ref, made, depth + 1);
         if (!read) return false;
-        r->record = record;
-        r->field = f;
     }
     return true;
 }
 
-/* Place of the value of vtable slot `id`; 0 when it is absent. */
-HL_LOCAL uint32_t fb_slot(const fb_reader *r, uint32_t at, uint32_t vtable, uint32_t size, uint32_t id) {
+/* Place of the value of vtable slot `id`; 0 when it is absent. False when it is not in the table. */
+HL_LOCAL bool fb_slot(fb_reader *r, const fb_place *t, uint32_t id, uint32_t size, uint32_t align, uint32_t *value) {
     uint32_t slot = 4 + id * 2;
-    uint32_t offset = slot + 2 <= size ? hl_u16(r->base + vtable + slot) : 0;
-    return offset ? at + offset : 0;
+    uint32_t offset = slot + 2 <= t->slots ? hl_u16(r->base + t->vtable + slot) : 0;
+    *value = 0;
+    if (!offset) return true;
+    if (offset < 4 || offset + size > t->size) return fb_refuse(r, "out of its table", t->vtable + slot);
+    *value = t->at + offset;
+    return !(*value & (align - 1)) || fb_refuse(r, "not aligned", *value);
 }
 
-HL_LOCAL bool fb_union_field(fb_reader *r, const hl_field_info *f, uint32_t tag_at, uint32_t at, uint8_t *out, uint32_t depth) {
-    if (!tag_at && !at) return true;
-    if (!tag_at) return fb_refuse(r, "a union without a tag", at);
-    if (f->shape == HL_VECTOR) {
-        uint32_t tags = fb_follow(r, tag_at), values;
-        if (!at) return fb_refuse(r, "tags without values", tag_at);
-        if (!tags) return false;
-        values = fb_follow(r, at);
+HL_LOCAL bool fb_union_field(fb_reader *r, const hl_field_info *f, const fb_place *t, uint8_t *out, uint32_t depth) {
+    bool vector = f->shape == HL_VECTOR;
+    uint32_t width = vector ? 4 : 1, tag_at, at;
+    if (!fb_slot(r, t, f->id - 1, width, width, &tag_at) || !fb_slot(r, t, f->id, 4, 4, &at)) return false;
+    if (!at && f->presence == HL_REQUIRED) return fb_refuse(r, "required, and absent", t->at);
+    if (vector) {
+        if (!tag_at && !at) return true;
+        if (!tag_at || !at) return fb_refuse(r, "tags need values, values tags", t->at);
+        uint32_t tags = fb_follow(r, tag_at), values = tags ? fb_follow(r, at) : 0;
         return values && fb_union_vector(r, f, tags, values, out, depth);
     }
-    if (!fb_inside(r, tag_at, 1, 1)) return false;
-    uint32_t tag = r->base[tag_at];
-    if (tag == 0) return true;
-    if (!at) return fb_refuse(r, "a union's tag without a value", tag_at);
+    uint32_t tag = tag_at ? r->base[tag_at] : 0;
+    if (!tag && !at) return true;
+    if (!tag || !at) return fb_refuse(r, "a tag needs a value, a value a tag", tag_at ? tag_at : at);
     return fb_union(r, f->ref, tag, at, out, depth);
+}
+
+HL_LOCAL uint32_t fb_inline_size(const hl_field_info *f, uint32_t *align) {
+    uint32_t size = 4;
+    *align = 4;
+    if (f->shape == HL_SINGLE && f->kind == HL_KIND_STRUCT) {
+        *align = hl_records[f->ref].align;
+        size = hl_records[f->ref].wire_size;
+    } else if (f->shape == HL_SINGLE && (hl_is_number(f->kind) || f->kind == HL_KIND_TAG)) {
+        *align = size = f->kind == HL_KIND_TAG ? 1 : hl_width(f->kind);
+    }
+    return size;
 }
 
 HL_LOCAL bool fb_field(fb_reader *r, const hl_field_info *f, uint32_t at, uint8_t *out, uint32_t depth) {
@@ -197,60 +221,65 @@ HL_LOCAL bool fb_field(fb_reader *r, const hl_field_info *f, uint32_t at, uint8_
         uint32_t target = fb_follow(r, at);
         return target && fb_vector(r, f, target, out, depth);
     }
-    if (hl_is_number(f->kind)) {
-        uint32_t width = hl_width(f->kind);
-        return fb_inside(r, at, width, width) && fb_number(r, f->kind, f->ref, at, out);
-    }
-    if (f->kind != HL_KIND_STRUCT) return fb_pointee(r, f->kind, f->ref, at, out, depth);
-    const hl_record_info *info = &hl_records[f->ref];
-    return fb_inside(r, at, info->wire_size, info->align) && fb_struct(r, f->ref, at, out);
+    if (hl_is_number(f->kind)) return fb_number(r, f->kind, f->ref, at, out);
+    if (f->kind == HL_KIND_STRUCT) return fb_struct(r, f->ref, at, out);
+    return fb_pointee(r, f->kind, f->ref, at, out, depth);
+}
+
+HL_LOCAL bool fb_locate(fb_reader *r, uint32_t at, fb_place *t) {
+    if (!fb_inside(r, at, 4, 4)) return false;
+    int64_t vtable = (int64_t)at - (int32_t)hl_u32(r->base + at);
+    if (vtable < 0 || vtable > (int64_t)r->len - 4 || (vtable & 1)) return fb_refuse(r, "no vtable", at);
+    t->at = at;
+    t->vtable = (uint32_t)vtable;
+    t->slots = hl_u16(r->base + t->vtable);
+    t->size = hl_u16(r->base + t->vtable + 2);
+    if (t->slots < 4 || (t->slots & 1) || t->slots > r->len - t->vtable) return fb_refuse(r, "malformed vtable", t->vtable);
+    if (t->size < 4 || t->size > r->len - at) return fb_refuse(r, "table out of bounds", t->vtable + 2);
+    return fb_visit(r, at, t->size);
 }
 
 static bool fb_table(fb_reader *r, uint32_t at, uint32_t record, uint8_t *out, uint32_t depth) {
     const hl_record_info *info = &hl_records[record];
+    const hl_field_info *outer_field = r->field;
     uint32_t outer = r->record;
+    fb_place t;
     if (depth > HL_MAX_DEPTH) return fb_refuse(r, "too deep", at);
-    if (++r->tables > HL_MAX_TABLES) return fb_refuse(r, "too many tables", at);
+    if (r->tables-- == 0) return fb_refuse(r, "too many tables", at);
     r->record = record;
     r->field = NULL;
-    if (!fb_inside(r, at, 4, 4)) return false;
-    int64_t place = (int64_t)at - (int32_t)hl_u32(r->base + at);
-    if (place < 0 || place > (int64_t)r->len - 4 || (place & 1)) return fb_refuse(r, "no vtable", at);
-    uint32_t vtable = (uint32_t)place, size = hl_u16(r->base + vtable);
-    if (size < 4 || (size & 1) || size > r->len - vtable) return fb_refuse(r, "malformed vtable", vtable);
+    if (!fb_locate(r, at, &t)) return false;
     hl_preset(record, out);
     for (uint32_t i = 0; i < info->count; i++) {
         const hl_field_info *f = &hl_fields[info->first + i];
+        uint8_t *to = out + f->at;
         if (f->kind == HL_KIND_TAG) continue;
-        uint32_t value = fb_slot(r, at, vtable, size, f->id);
         r->field = f;
         if (f->kind == HL_KIND_UNION) {
-            uint32_t tag = fb_slot(r, at, vtable, size, f->id - 1);
-            if (!fb_union_field(r, f, tag, value, out + f->at, depth)) return false;
-            r->record = record;
-            r->field = f;
-            if (f->presence == HL_REQUIRED && (f->shape == HL_VECTOR ? !value : !hl_union_tag(out + f->at)))
-                return fb_refuse(r, "required, and absent", at);
+            if (!fb_union_field(r, f, &t, to, depth)) return false;
             continue;
         }
+        uint32_t align, size = fb_inline_size(f, &align), value;
+        if (!fb_slot(r, &t, f->id, size, align, &value)) return false;
         if (!value) {
             if (f->presence == HL_REQUIRED) return fb_refuse(r, "required, and absent", at);
             continue;
         }
-        if (!fb_field(r, f, value, out + f->at, depth)) return false;
-        r->record = record;
+        if (!fb_field(r, f, value, to, depth)) return false;
         if (f->has != HL_NONE) out[f->has] = 1;
     }
     r->record = outer;
+    r->field = outer_field;
     return true;
 }
 
 /* Whether `data` holds a `record`; then *out is it. */
 HL_LOCAL bool hl_decode(hl_arena *arena, uint32_t record, const uint8_t *data, uint32_t len, const void **out) {
-    fb_reader r = {arena, data, len, 0, record, NULL};
+    fb_reader r = {arena, data, len, HL_MAX_TABLES, record, NULL, (uint64_t)len * 64 + (1u << 20)};
     *out = NULL;
-    if (len > HL_MAX_BYTES) return fb_refuse(&r, "too long", 0);
-    if (len < 8) return fb_refuse(&r, "too short", 0);
+    if (len >= HL_MAX_BYTES) return fb_refuse(&r, "too long", 0);
+    if (len < 12) return fb_refuse(&r, "too short", 0);
+    if (len < HL_MAX_TABLES / 8) r.tables = len * 8;
     if (record == HL_ROOT && HL_HAS_IDENTIFIER && hl_u32(data + 4) != HL_IDENTIFIER)
         return fb_refuse(&r, "another file identifier", 4);
     uint32_t at = fb_follow(&r, 0);

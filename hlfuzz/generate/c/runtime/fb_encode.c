@@ -156,18 +156,6 @@ HL_LOCAL const char *fb_fault(const hl_field_info *f, const uint8_t *at) {
     return NULL;
 }
 
-HL_LOCAL uint32_t fb_inline_size(const hl_field_info *f, uint32_t *align) {
-    uint32_t size = 4;
-    *align = 4;
-    if (f->shape == HL_SINGLE && f->kind == HL_KIND_STRUCT) {
-        *align = hl_records[f->ref].align;
-        size = hl_records[f->ref].wire_size;
-    } else if (f->shape == HL_SINGLE && (hl_is_number(f->kind) || f->kind == HL_KIND_TAG)) {
-        *align = size = f->kind == HL_KIND_TAG ? 1 : hl_width(f->kind);
-    }
-    return size;
-}
-
 /* Shares the vtable at `at`, the last thing written, with one alike if there is one. */
 HL_LOCAL uint32_t fb_share_vtable(fb_writer *w, uint32_t at, uint32_t before) {
     uint32_t size = hl_u16(w->base + at), kept = w->known < 8 ? w->known : 8;

@@ -82,14 +82,27 @@ void hl_finish(void);
 typedef uint64_t hl_result; /* address << 32 | length */
 #define HL_EXPORT(name) __attribute__((export_name(name), used))
 #define HL_IMPORT(module, name) __attribute__((import_module(module), import_name(name)))
+#define HL_NATIVE_NAME(name)
 #else
 typedef hl_bytes hl_result; /* address and length in two registers */
 #define HL_EXPORT(name) __attribute__((used, visibility("default")))
+#define HL_IMPORT(module, name)
+#define HL_NATIVE_NAME(name) __asm__(name)
 /* Native guests: whoever loads the guest gives it memory once, and provides the way to the host's functions.
  * `symbol` is the host function's name, "net.FilterHost.log"; the result is a response record. */
 void hl_guest_memory(void *memory, size_t size);
 extern hl_result hl_host_call(const char *symbol, const uint8_t *request, uint32_t len);
 #endif
+
+/* The result of an export that gives bytes. */
+static inline hl_result hl_returned(const void *data, uint32_t len) {
+#if defined(__wasm__)
+    return (uint64_t)(size_t)data << 32 | len;
+#else
+    hl_result result = {(const uint8_t *)data, len};
+    return result;
+#endif
+}
 
 #ifdef __cplusplus
 }

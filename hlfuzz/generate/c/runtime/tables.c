@@ -1,19 +1,5 @@
 /* ---- What the tables say ------------------------------------------------------------------------------- */
 
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "the wire formats are read in place: the target must be little endian"
-#endif
-
-#define HL_LOCAL static __attribute__((unused))
-#define HL_COLD static __attribute__((unused, noinline, cold))
-#ifndef HL_MAX_DEPTH
-#define HL_MAX_DEPTH 64u /* records inside records, as in the host's verifier */
-#endif
-#define HL_MAX_TABLES 1000000u
-#define HL_MAX_BYTES 0x7fffffffu
-#define HL_NONE 0xffffffffu
-
-
 enum {
     HL_KIND_BOOL, HL_KIND_I8, HL_KIND_U8, HL_KIND_I16, HL_KIND_U16, HL_KIND_I32, HL_KIND_U32, HL_KIND_I64,
     HL_KIND_U64, HL_KIND_F32, HL_KIND_F64, HL_KIND_STRING, HL_KIND_BYTES, HL_KIND_STRUCT, HL_KIND_RECORD,
