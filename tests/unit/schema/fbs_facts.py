@@ -84,7 +84,7 @@ def facts_of_binary(schema: Row) -> Facts:
                 "required": required,
                 "key": bool(f.number(8, n.BoolFlags)),
                 "optional": optional if not type_.startswith("[") else None,
-                "nested": attributes.get("nested_flatbuffer"),
+                "nested": _last(attributes.get("nested_flatbuffer")),
                 "attributes": _attributes(attributes),
                 "doc": _doc(f.texts(10)),
             }
@@ -186,7 +186,7 @@ def _record(schema: Schema, record: Record, facts: Facts) -> None:
             "required": field.presence is Presence.REQUIRED and not fixed,
             "key": field.key,
             "optional": None if vector else field.presence is Presence.OPTIONAL,
-            "nested": field.nested,
+            "nested": _last(field.nested),
             "attributes": _written(field.attributes),
             "doc": field.doc,
         }
@@ -263,6 +263,11 @@ def _signed(value: Any) -> Any:
     return value - (1 << 64) if isinstance(value, int) and value >> 63 > 0 else value
 
 
+def _last(name: str | None) -> str | None:
+    """A binary schema has the name as it was written."""
+    return name and name.rpartition(".")[2]
+
+
 def _name(row: Row | None) -> str:
     assert row is not None
     return row.text(0)
@@ -273,7 +278,12 @@ def _doc(lines: tuple[str, ...]) -> str:
 
 
 def _attributes(attributes: dict[str, str]) -> dict[str, str]:
-    kept = {k: v for k, v in attributes.items() if k not in _ELSEWHERE and not k.startswith("hl_")}
+    kept = {
+        # A flag has the text "0" in a binary schema.
+        name: "" if value == "0" else value
+        for name, value in attributes.items()
+        if name not in _ELSEWHERE and not name.startswith("hl_")
+    }
     # flatc adds this one where cpp_type is.
     if kept.get("cpp_ptr_type") == "naked":
         del kept["cpp_ptr_type"]
@@ -281,5 +291,4 @@ def _attributes(attributes: dict[str, str]) -> dict[str, str]:
 
 
 def _written(attributes: tuple[Attribute, ...]) -> dict[str, str]:
-    """A flag has the text "0" in a binary schema."""
-    return _attributes({a.name: a.value or "0" for a in attributes})
+    return _attributes({a.name: a.value for a in attributes})
