@@ -233,7 +233,12 @@ class _Planner:
             checked |= part.kind is Kind.ENUM
         if deepest > MAX_DEPTH:
             _refuse(f"struct {name!r} is nested more than {MAX_DEPTH} deep", record)
-        if record.align <= 0 or -(-end // record.align) * record.align != record.size or not fields:
+        if (
+            record.align < 1
+            or record.align.bit_count() != 1
+            or -(-end // record.align) * record.align != record.size
+            or not fields
+        ):
             _refuse(f"struct {name!r} has {record.size} bytes, its fields {end}", record)
         plan = StructPlan(record, self._index[name], tuple(fields), checked, deepest)
         self._structs[name] = plan
