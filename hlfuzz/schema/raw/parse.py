@@ -67,10 +67,18 @@ def parse_text(text: str, *, name: str) -> Schema:
     collector = Collector()
     if len(text) > MAX_BYTES:
         raise _refused(f"the schema is larger than {MAX_BYTES} characters ({name})", "split the interface")
-    reader = _Reader(read(text, name, collector), name, collector)
-    schema = reader.schema()
-    collector.finish()
+    schema = _Reader(read(text, name, collector), name, collector).schema()
+    try:
+        collector.finish()
+    except SchemaError as error:
+        # What was found while reading TOML and after it, in the order of the file.
+        raise SchemaError(sorted(error.diagnostics, key=_order)) from None
     return schema
+
+
+def _order(diagnostic: Diagnostic) -> tuple[int, int]:
+    position = diagnostic.position
+    return (position.line, position.column) if position is not None else (0, 0)
 
 
 def _refused(message: str, suggestion: str) -> SchemaError:

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from hlfuzz.schema.ir import Position
 
 MAX_DEPTH: Final = 16
-"""Tables and arrays inside each other; an interface needs four. `tomllib` itself recurses."""
+"""Keys and array indexes on the way to a value; an interface needs four. `tomllib` itself recurses."""
 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys and array indexes from the root of the document."""
@@ -186,7 +186,7 @@ class _Scan:
         self.places.values.setdefault(path, start)
         if token in ("[", "{"):
             stack.append(_Open("array" if token == "[" else "table", path))
-            if len(stack) + len(path) > MAX_DEPTH:
+            if len(path) > MAX_DEPTH:
                 self.places.too_deep = start
         elif kind == "long":
             self._skip_long(token)
