@@ -7,6 +7,7 @@ from hlfuzz.vmm.module import Module, cache_folder, inspect, wasmtime_version
 from hlfuzz.vmm.probe import Probe, probe
 from hlfuzz.vmm.template import Boot, Template
 from hlfuzz.vmm.values import Slots
+from hlfuzz.vmm.verifier import NativeVerifier
 
 __all__ = [
     "DEFAULT_MEMORY",
@@ -15,6 +16,7 @@ __all__ = [
     "FastCall",
     "Machine",
     "Module",
+    "NativeVerifier",
     "Probe",
     "Region",
     "Results",

@@ -266,6 +266,63 @@
 #define HL_FLOOR_PAGE_COPY 4
 
 /*
+ Rules of `hl_verifier_check`: the buffer is shorter than any is.
+ */
+#define HL_RULE_TOO_SHORT 1
+
+/*
+ The buffer is longer than the limit.
+ */
+#define HL_RULE_TOO_LONG 2
+
+#define HL_RULE_ALIGNMENT 3
+
+/*
+ An offset or a length leads outside the buffer.
+ */
+#define HL_RULE_BOUNDS 4
+
+#define HL_RULE_VTABLE 5
+
+/*
+ A field lies outside its table.
+ */
+#define HL_RULE_FIELD_BOUNDS 6
+
+/*
+ A required field is absent.
+ */
+#define HL_RULE_REQUIRED 7
+
+#define HL_RULE_STRING_TERMINATOR 8
+
+#define HL_RULE_UTF8 9
+
+/*
+ A union's tag is unknown, or tag and value do not go together.
+ */
+#define HL_RULE_UNION 10
+
+#define HL_RULE_DEPTH 11
+
+/*
+ More tables, or more bytes by way of shared parts, than a buffer may have.
+ */
+#define HL_RULE_TABLES 12
+
+#define HL_RULE_IDENTIFIER 13
+
+/*
+ A nested buffer is shorter than any is.
+ */
+#define HL_RULE_NESTED 14
+
+/*
+ A number is no value of its enum.
+ */
+#define HL_RULE_ENUM 15
+
+/*
  A validated and compiled Wasm module; immutable.
  */
 typedef struct hl_module hl_module;
@@ -279,6 +336,11 @@ typedef struct hl_sandbox hl_sandbox;
  A booted module, frozen; immutable.
  */
 typedef struct hl_template hl_template;
+
+/*
+ The rules of one schema, ready for use by any number of threads; immutable.
+ */
+typedef struct hl_verifier hl_verifier;
 
 /*
  One Wasm value: the member that the declared type names is valid, the other bytes are zero on input and undefined
@@ -576,6 +638,44 @@ typedef struct hl_bytes_call {
   const union hl_value *alloc_args;
   uint64_t scratch;
 } hl_bytes_call;
+
+/*
+ What a verifier accepts. A 0 means the default.
+ */
+typedef struct hl_verifier_options {
+  uint32_t size;
+  /*
+   Tables inside each other at most; default and maximum 64.
+   */
+  uint32_t max_depth;
+  /*
+   Tables in a buffer at most, each counted as often as it is referred to; default 1 000 000.
+   */
+  uint64_t max_tables;
+  /*
+   Bytes of a buffer at most; default and maximum 2 GiB - 2.
+   */
+  uint64_t max_bytes;
+} hl_verifier_options;
+
+/*
+ The first rule that a buffer breaks. Set `size` to `sizeof(hl_wire_fault)` before the call.
+ */
+typedef struct hl_wire_fault {
+  uint32_t size;
+  /*
+   One of `HL_RULE_*`; 0: none.
+   */
+  int32_t rule;
+  /*
+   Where, in bytes from the start of the buffer.
+   */
+  uint64_t offset;
+  /*
+   The field, "headers[2].name"; "" is the root. NUL-terminated UTF-8, cut at a character when too long.
+   */
+  char path[2032];
+} hl_wire_fault;
 
 #ifdef __cplusplus
 extern "C" {
@@ -877,6 +977,47 @@ int32_t hl_call_bytes(struct hl_sandbox *sandbox,
  */
 const uint8_t *hl_result_bytes(struct hl_sandbox *sandbox,
                                uint64_t *len);
+
+/*
+ Makes a verifier from a verification program, whose bytes may come from anywhere: all of them are checked. NULL and
+ `*error` when it is refused.
+ */
+struct hl_verifier *hl_verifier_new(const uint8_t *program,
+                                    size_t len,
+                                    const struct hl_verifier_options *given,
+                                    struct hl_error *error);
+
+/*
+ Index of the table with this full name ("net.v1.Request"), or -1 when the schema has none.
+ */
+int32_t hl_verifier_root(const struct hl_verifier *verifier, const char *name);
+
+/*
+ Verifies a buffer whose root is table number `root`: 0, then everything in it can be read without looking again, or
+ the rule that it breaks first (`HL_RULE_*`), with `*fault` filled in unless that is NULL. -1: wrong arguments.
+ Nobody may change the bytes meanwhile, nor before they are read: copy them out of a guest's memory first.
+ */
+int32_t hl_verifier_check(const struct hl_verifier *verifier,
+                          uint32_t root,
+                          const uint8_t *data,
+                          size_t len,
+                          struct hl_wire_fault *fault);
+
+/*
+ Verifies `count` buffers that lie end to end in `data`, `lengths[i]` bytes each, with the same root. Returns how many
+ keep every rule; unless `rules` is NULL, `rules[i]` becomes what `hl_verifier_check` returns for buffer i.
+ */
+size_t hl_verifier_check_many(const struct hl_verifier *verifier,
+                              uint32_t root,
+                              const uint8_t *data,
+                              const size_t *lengths,
+                              size_t count,
+                              int32_t *rules);
+
+/*
+ Frees a verifier.
+ */
+void hl_verifier_free(struct hl_verifier *verifier);
 
 #ifdef __cplusplus
 }  // extern "C"

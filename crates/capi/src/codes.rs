@@ -120,3 +120,28 @@ pub const HL_FLOOR_EXCHANGE: u32 = 2;
 pub const HL_FLOOR_VM_CREATE: u32 = 3;
 /// Copying one page that is in the cache.
 pub const HL_FLOOR_PAGE_COPY: u32 = 4;
+
+/// Rules of `hl_verifier_check`: the buffer is shorter than any is.
+pub const HL_RULE_TOO_SHORT: i32 = 1;
+/// The buffer is longer than the limit.
+pub const HL_RULE_TOO_LONG: i32 = 2;
+pub const HL_RULE_ALIGNMENT: i32 = 3;
+/// An offset or a length leads outside the buffer.
+pub const HL_RULE_BOUNDS: i32 = 4;
+pub const HL_RULE_VTABLE: i32 = 5;
+/// A field lies outside its table.
+pub const HL_RULE_FIELD_BOUNDS: i32 = 6;
+/// A required field is absent.
+pub const HL_RULE_REQUIRED: i32 = 7;
+pub const HL_RULE_STRING_TERMINATOR: i32 = 8;
+pub const HL_RULE_UTF8: i32 = 9;
+/// A union's tag is unknown, or tag and value do not go together.
+pub const HL_RULE_UNION: i32 = 10;
+pub const HL_RULE_DEPTH: i32 = 11;
+/// More tables, or more bytes by way of shared parts, than a buffer may have.
+pub const HL_RULE_TABLES: i32 = 12;
+pub const HL_RULE_IDENTIFIER: i32 = 13;
+/// A nested buffer is shorter than any is.
+pub const HL_RULE_NESTED: i32 = 14;
+/// A number is no value of its enum.
+pub const HL_RULE_ENUM: i32 = 15;

@@ -18,6 +18,7 @@ mod sandbox;
 mod template;
 mod types;
 mod vectors;
+mod verifier;
 
 pub use codes::*;
 pub use measure::*;
@@ -27,3 +28,4 @@ pub use sandbox::*;
 pub use template::*;
 pub use types::*;
 pub use vectors::*;
+pub use verifier::*;

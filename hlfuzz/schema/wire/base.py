@@ -17,7 +17,7 @@ MAX_BYTES: Final = 0x7FFF_FFFF
 
 
 class Rule(IntEnum):
-    """The rule that bytes break; the numbers are part of the C ABI (`hl_verify`)."""
+    """The rule that bytes break; the numbers are part of the C ABI (`HL_RULE_*`)."""
 
     TOO_SHORT = 1
     TOO_LONG = 2
