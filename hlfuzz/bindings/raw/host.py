@@ -119,7 +119,7 @@ class _Provider:
     def _answer_numbers(self, answer: Any) -> Any:
         if not self._results:
             if answer is not None:
-                self._refuse(answer, "None")
+                self._refuse(answer, "expected None")
             return None
         numbers = tuple(map(self._number, self._results, self._parts(answer, "numbers")))
         return numbers[0] if len(numbers) == 1 else numbers
@@ -131,7 +131,7 @@ class _Provider:
             return [answer]
         parts = list(cast("tuple[Any, ...]", answer)) if isinstance(answer, tuple) else []
         if len(parts) != count:
-            self._refuse(cast("object", answer), f"a tuple of {count} {what}")
+            self._refuse(cast("object", answer), f"expected a tuple of {count} {what}")
         return parts
 
     def _number(self, convert: Callable[[Any], int | float], value: Any) -> int | float:
@@ -144,10 +144,10 @@ class _Provider:
         try:
             return to_bytes(answer)
         except OutOfRange:
-            self._refuse(answer, "bytes")
+            self._refuse(answer, "expected bytes")
 
-    def _refuse(self, answer: object, expected: str) -> NoReturn:
-        raise UsageError(f"{self._where} returned {show(answer)}: expected {expected}")
+    def _refuse(self, answer: object, why: str) -> NoReturn:
+        raise UsageError(f"{self._where} returned {show(answer)}: {why}")
 
 
 _Reader = Callable[[Caller, tuple[Any, ...]], Any]
