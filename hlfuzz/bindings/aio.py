@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -64,7 +64,7 @@ class AsyncTypedGuest(Generic[H]):
         return self._interface
 
     @asynccontextmanager
-    async def context(self) -> AsyncIterator[Self]:
+    async def context(self) -> AsyncGenerator[Self]:
         """Open a call context: the same methods, with state that lives to the end of the block."""
         if not self._owned:
             raise UsageError("a call context is open already (context() of a context): finish it first")

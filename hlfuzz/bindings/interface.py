@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from hlfuzz.bindings.verified import VerifiedReader
 from hlfuzz.errors import UsageError
 from hlfuzz.schema.canonical import canonical, method_id, schema_id
 from hlfuzz.schema.dump import load_json
 from hlfuzz.schema.ir import Direction, Format, Method, Schema, Service
 from hlfuzz.schema.load import load
 from hlfuzz.schema.values import Classes, make_classes
-from hlfuzz.schema.wire.base import Codec, WireFault
+from hlfuzz.schema.wire.base import Codec
+from hlfuzz.schema.wire.flatbuffers import FlatBuffersCodec, flatbuffers_codec
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,6 @@ class Interface:
         """The wire codec. Raises `UsageError` for a raw interface, which has no messages."""
         match self.schema.format:
             case Format.FBS:
-                from hlfuzz.schema.wire.flatbuffers import flatbuffers_codec
-
                 return flatbuffers_codec(self.schema, self.classes)
             case Format.PROTO:
                 from hlfuzz.schema.wire.protobuf import protobuf_codec
@@ -100,15 +100,14 @@ class Interface:
 
     def _make_message(self, type_name: str) -> Message:
         codec = self.codec
-        if self.schema.format is not Format.FBS:
-            return Message(
-                type_name,
-                lambda value: codec.encode(type_name, value),
-                lambda data: codec.decode(type_name, data),
-            )
-        from hlfuzz.bindings.verified import verified_reader
+        if self._reader is not None:
+            decode = self._reader.decoder(type_name)
+        else:
+            decode = partial(codec.decode, type_name)
+        return Message(type_name, partial(codec.encode, type_name), decode)
 
-        return Message(type_name, codec.encoder(type_name), verified_reader(self, type_name))
-
-
-__all__ = ["Interface", "Message", "WireFault"]
+    @cached_property
+    def _reader(self) -> VerifiedReader | None:
+        """Only FlatBuffers can be read without being checked, so only they have a verifier apart."""
+        codec = self.codec
+        return VerifiedReader(codec) if isinstance(codec, FlatBuffersCodec) else None

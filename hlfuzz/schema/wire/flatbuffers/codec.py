@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from hlfuzz.errors import UsageError
@@ -62,9 +64,9 @@ class FlatBuffersCodec:
         """The first rule that the bytes break, or None: then they can be read fully."""
         return self._verifier.verify(self._table(type_name), _frozen(data))
 
-    def read(self, type_name: str, data: bytes) -> Any:
-        """Read bytes that are verified already. Other bytes may give any value, or any exception."""
-        return self._decoder.read(self._table(type_name), data)
+    def reader(self, type_name: str) -> Callable[[bytes], Any]:
+        """Reads bytes that are verified already. Other bytes may give any value, or any exception."""
+        return partial(self._decoder.read, self._table(type_name))
 
     def _table(self, type_name: str) -> int:
         try:
