@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 from hlfuzz.schema.diagnostics import Collector, did_you_mean
@@ -11,11 +13,15 @@ from hlfuzz.schema.proto.protoc import FOLDER, Compiled
 from hlfuzz.schema.proto.sources import Source, Sources
 
 _MAX_MESSAGE: Final = 400
+_MAX_NAMES: Final = 2_000
+_MAX_NAME: Final = 100
 _PLACED: Final = re.compile(r"(\d+):(\d+): (.*)", re.DOTALL)
 _UNDEFINED: Final = re.compile(r'"([^"]+)" is not defined')
 _IMPORT: Final = re.compile(r'Import "(.*)" was not found or had errors')
-_NAMES: Final = re.compile(rb"\b(?:message|enum)\s+([A-Za-z_]\w*)")
+_NAMES: Final = re.compile(rb"\b(?:message|enum)\s+([A-Za-z_]\w{0,99})\b")
 _WARNING: Final = "warning: "
+_LOG: Final = re.compile(r"WARNING: All log messages before|[IWEF]\d{4} ")
+"""Lines of protoc's own log, which are about protoc."""
 
 _SUGGESTIONS: Final = tuple(
     (re.compile(pattern), suggestion)
@@ -51,21 +57,12 @@ _SUGGESTIONS: Final = tuple(
 
 def report(sources: Sources, compiled: Compiled, collector: Collector) -> None:
     """Add what protoc found wrong to `collector`; at least one error."""
-    missing = _IMPORT.search(compiled.messages) is not None
-    for source, line, column, message in _messages(sources, compiled.messages):
-        if message.startswith(_WARNING):
-            continue
-        if missing and (message == "File not found." or _UNDEFINED.search(message)):
-            # What an import that was not found would have defined: the import is the error.
-            continue
-        imported = _IMPORT.search(message)
-        suggestion = _suggestion(sources, message)
-        if imported is not None:
-            problem = sources.problems.get(imported[1], "it has errors of its own")
-            message, suggestion = f'cannot import "{imported[1]}": {problem}', ""
-        position = source.position(line, column) if line else None
-        text = message if position is not None else f"{message} ({source.shown})"
-        collector.add(_short(text), position, suggestion=suggestion, source=source.line(line))
+    placed = frozenset(_IMPORT.findall(compiled.messages))
+    names = _defined(sources)
+    for message in _messages(sources, compiled.messages):
+        if collector.full:
+            break
+        _add(sources, message, placed, names, collector)
     if compiled.failure:
         collector.add(
             f"{compiled.failure} ({sources.files[sources.main].shown})",
@@ -76,25 +73,61 @@ def report(sources: Sources, compiled: Compiled, collector: Collector) -> None:
         collector.add(f"protoc failed ({sources.files[sources.main].shown}): {said}")
 
 
+def _add(
+    sources: Sources, said: _Message, placed: frozenset[str], names: Sequence[str], collector: Collector
+) -> None:
+    text, source = said.text, said.source
+    suggestion = _suggestion(names, text)
+    match = _IMPORT.search(text)
+    imported = match[1] if match is not None else None
+    if source is None:
+        if said.name in placed:
+            # Said again, with the place of the import.
+            return
+        imported, source = said.name, sources.files[sources.main]
+    if imported is not None:
+        problem = sources.problems.get(imported)
+        if problem is None:
+            # That file is there; its own errors are reported.
+            return
+        text, suggestion = f'cannot import "{imported}": {problem}', ""
+    elif text.startswith(_WARNING) or (placed and _UNDEFINED.search(text)):
+        # What an import that was not found would have defined: the import is the error.
+        return
+    position = source.position(said.line, said.column) if said.line else None
+    shown = text if position is not None else f"{text} ({source.shown})"
+    collector.add(_short(shown), position, suggestion=suggestion, source=source.line(said.line))
+
+
 def warnings(sources: Sources, compiled: Compiled) -> Iterator[str]:
     """What protoc warns of in a schema that it accepts, with the place."""
-    for source, line, column, message in _messages(sources, compiled.messages):
-        if message.startswith(_WARNING):
-            where = source.position(line, column) if line else source.shown
-            yield f"{where}: {_short(message)}"
+    for said in _messages(sources, compiled.messages):
+        if said.text.startswith(_WARNING) and said.source is not None:
+            where = said.source.position(said.line, said.column) if said.line else said.source.shown
+            yield f"{where}: {_short(said.text)}"
 
 
-def _messages(sources: Sources, text: str) -> Iterator[tuple[Source, int, int, str]]:
-    """Each message with its file, line and column (0 where it has none).
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """One message of protoc: the file by name and itself, if it could be had; line and column, or 0; text."""
 
-    A line of unknown form goes on with the one before it.
-    """
-    found: tuple[Source, int, int, str] | None = None
+    name: str
+    source: Source | None
+    line: int
+    column: int
+    text: str
+
+
+def _messages(sources: Sources, text: str) -> Iterator[_Message]:
+    """Each message; a line of unknown form goes on with the one before it."""
+    found: _Message | None = None
     for line in text.splitlines():
+        if _LOG.match(line):
+            continue
         parsed = _parse(sources, line.removeprefix(f"{FOLDER}/"))
         if parsed is None and found is not None:
-            if len(found[3]) < _MAX_MESSAGE:
-                found = (*found[:3], f"{found[3]} {line.strip()}")
+            if len(found.text) < _MAX_MESSAGE:
+                found = replace(found, text=f"{found.text} {line.strip()}")
             continue
         if found is not None:
             yield found
@@ -103,31 +136,33 @@ def _messages(sources: Sources, text: str) -> Iterator[tuple[Source, int, int, s
         yield found
 
 
-def _parse(sources: Sources, line: str) -> tuple[Source, int, int, str] | None:
+def _parse(sources: Sources, line: str) -> _Message | None:
     # A file's name may hold colons, so it is looked up and not cut off at the first one.
     start = -1
     while (start := line.find(":", start + 1)) >= 0:
-        source = sources.files.get(line[:start])
-        if source is not None:
-            rest = line[start + 1 :]
-            placed = _PLACED.match(rest)
-            return (
-                (source, int(placed[1]), int(placed[2]), placed[3])
-                if placed
-                else (source, 0, 0, rest.strip())
-            )
-        if line[:start] in sources.problems:
-            return sources.files[sources.main], 0, 0, rest if (rest := line[start + 1 :].strip()) else line
+        name, rest = line[:start], line[start + 1 :]
+        source = sources.files.get(name)
+        placed = _PLACED.match(rest)
+        if source is not None and placed is not None:
+            return _Message(name, source, int(placed[1]), int(placed[2]), placed[3])
+        if source is not None or name in sources.problems:
+            return _Message(name, source, 0, 0, rest.strip())
     return None
 
 
-def _suggestion(sources: Sources, message: str) -> str:
+def _defined(sources: Sources) -> list[str]:
+    """Names of types to suggest instead of a misspelt one, from all files."""
+    found = {
+        n[1].decode() for s in sources.files.values() for n in islice(_NAMES.finditer(s.data), _MAX_NAMES)
+    }
+    return sorted(found)[:_MAX_NAMES]
+
+
+def _suggestion(names: Sequence[str], message: str) -> str:
     undefined = _UNDEFINED.search(message)
     if undefined is not None:
-        names = {n.decode() for s in sources.files.values() for n in _NAMES.findall(s.data)}
-        return did_you_mean(
-            undefined[1].rsplit(".", 1)[-1], sorted(names), "define it, or import the file that does"
-        )
+        name = undefined[1].rsplit(".", 1)[-1]
+        return did_you_mean(name[:_MAX_NAME], names, "define it, or import the file that does")
     return next((text for pattern, text in _SUGGESTIONS if pattern.search(message)), "")
 
 

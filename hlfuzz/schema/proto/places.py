@@ -32,7 +32,6 @@ class Place:
     position: Position | None = None
     doc: str = ""
     directives: tuple[str, ...] = ()
-    source: str = ""
 
 
 class Places:
@@ -56,9 +55,11 @@ class Places:
         text = location.leading_comments or location.trailing_comments
         both = location.leading_comments + "\n" + location.trailing_comments
         directives = [m[1] for part in both.splitlines() if (m := _DIRECTIVE.fullmatch(part))]
-        return Place(
-            self._source.position(line, column), _doc(text), tuple(directives), self._source.line(line)
-        )
+        return Place(self._source.position(line, column), _doc(text), tuple(directives))
+
+    def line(self, place: Place) -> str:
+        """The line of the file at a place, for a message."""
+        return self._source.line(place.position.line) if place.position is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import selectors
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -56,10 +59,8 @@ def compile_sources(sources: Sources) -> Compiled:
     with tempfile.TemporaryDirectory(prefix="hlfuzz-") as name:
         folder = Path(name)
         _write(sources, folder / FOLDER)
-        output, messages = folder / "descriptors", folder / "messages"
-        failure = _run(sources.main, folder, output, messages)
-        with messages.open("rb") as file:
-            text = file.read(_MAX_TEXT).decode(errors="replace")
+        output = folder / "descriptors"
+        text, failure = _run(sources.main, folder, output)
         if failure is not None:
             return Compiled(None, text, failure)
         files = descriptor_pb2.FileDescriptorSet()
@@ -81,8 +82,8 @@ def _write(sources: Sources, folder: Path) -> None:
             sources.problems[source.name] = f"cannot be copied: {error}"
 
 
-def _run(main: str, folder: Path, output: Path, messages: Path) -> str | None:
-    """None when protoc succeeded, else why not ("" when its messages say so)."""
+def _run(main: str, folder: Path, output: Path) -> tuple[str, str | None]:
+    """protoc's messages, and None when it succeeded, else why not ("" when its messages say so)."""
     arguments = [
         *(sys.executable, "-I", "-S", "-c", _CHILD),
         *(str(well_known().parents[1]), str(TIMEOUT_S), str(MEMORY), str(MAX_DESCRIPTORS)),
@@ -90,24 +91,51 @@ def _run(main: str, folder: Path, output: Path, messages: Path) -> str | None:
         *("--include_imports", "--include_source_info", "--retain_options"),
         f"{FOLDER}/{main}",
     ]
-    with messages.open("wb") as text:
+    try:
+        process = subprocess.Popen(
+            arguments,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={"LC_ALL": "C"},
+        )
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"cannot start protoc ({sys.executable}): {error.strerror or error}", reason="io"
+        ) from error
+    with process:
         try:
-            result = subprocess.run(
-                arguments,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=text,
-                stderr=text,
-                timeout=TIMEOUT_S,
-                env={"LC_ALL": "C"},
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return f"protoc did not end within {TIMEOUT_S} s"
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"cannot start protoc ({sys.executable}): {error.strerror or error}", reason="io"
-            ) from error
-    if result.returncode < 0:
-        return f"protoc was ended by signal {-result.returncode}: the schema needs more than its limits"
-    return None if result.returncode == 0 else ""
+            return _watch(process)
+        finally:
+            process.kill()
+
+
+def _watch(process: subprocess.Popen[bytes]) -> tuple[str, str | None]:
+    """Read what protoc says until it ends, says more than anyone reads, or takes too long."""
+    assert process.stdout is not None
+    deadline = time.monotonic() + TIMEOUT_S
+    said = bytearray()
+    late = f"protoc did not end within {TIMEOUT_S} s"
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while len(said) < _MAX_TEXT:
+            if not selector.select(max(0, deadline - time.monotonic())):
+                return _text(said), late
+            chunk = os.read(process.stdout.fileno(), _MAX_TEXT)
+            if not chunk:
+                break
+            said += chunk
+        else:
+            return _text(said[: said.rfind(b"\n") + 1]), ""
+    try:
+        status = process.wait(max(0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return _text(said), late
+    if status < 0:
+        return _text(said), f"protoc was ended by signal {-status}: the schema needs more than its limits"
+    return _text(said), None if status == 0 else ""
+
+
+def _text(said: bytes | bytearray) -> str:
+    return said.decode(errors="replace")

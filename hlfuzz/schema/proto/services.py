@@ -20,19 +20,19 @@ def services(file: Any, places: Places, collector: Collector) -> Iterator[Servic
     for index, service in enumerate(file.service):
         path = (_FILE_SERVICE, index)
         place, name = places.at(path), f"{scope}{service.name}"
-        words = _words(place, name, frozenset({*Direction, _STATEFUL}), collector)
-        direction = _direction(words, name, place, collector)
+        words = _words(place, places, name, frozenset({*Direction, _STATEFUL}), collector)
+        direction = _direction(words, name, place, places, collector)
         methods: list[Method] = []
         for number, method in enumerate(service.method):
             at = places.at((*path, _SERVICE_METHOD, number))
             full = f"{name}.{method.name}"
-            own = _words(at, full, frozenset({_STATEFUL}), collector)
+            own = _words(at, places, full, frozenset({_STATEFUL}), collector)
             if method.client_streaming or method.server_streaming:
                 collector.add(
                     f"method {full} is streaming: a call across the boundary has one request, one response",
                     at.position,
                     suggestion="call a unary method once for each message, and mark it `// hlfuzz: stateful`",
-                    source=at.source,
+                    source=places.line(at),
                 )
                 continue
             methods.append(
@@ -50,19 +50,23 @@ def services(file: Any, places: Places, collector: Collector) -> Iterator[Servic
         yield Service(name, direction, tuple(methods), place.doc, place.position)
 
 
-def _direction(words: frozenset[str], name: str, place: Place, collector: Collector) -> Direction:
+def _direction(
+    words: frozenset[str], name: str, place: Place, places: Places, collector: Collector
+) -> Direction:
     said = [d for d in Direction if d in words]
     if len(said) > 1:
         collector.add(
             f"service {name} is said to be both {' and '.join(said)}",
             place.position,
             suggestion="a service has one direction: make two of it",
-            source=place.source,
+            source=places.line(place),
         )
     return said[0] if said else direction_of(name) or Direction.GUEST
 
 
-def _words(place: Place, name: str, known: frozenset[str], collector: Collector) -> frozenset[str]:
+def _words(
+    place: Place, places: Places, name: str, known: frozenset[str], collector: Collector
+) -> frozenset[str]:
     """The directives of an element: words after `hlfuzz:`, divided by spaces or commas."""
     found: set[str] = set()
     for word in (w for text in place.directives for w in text.replace(",", " ").split()):
@@ -76,6 +80,6 @@ def _words(place: Place, name: str, known: frozenset[str], collector: Collector)
             f"unknown directive {word!r} in the comment of {name}",
             place.position,
             suggestion=otherwise if word in Direction else did_you_mean(word, sorted(known), otherwise),
-            source=place.source,
+            source=places.line(place),
         )
     return frozenset(found)

@@ -27,6 +27,8 @@ MAX_TOTAL: Final = 64 << 20
 MAX_FILES: Final = 2_000
 """Most files of one schema."""
 _MAX_NAME: Final = 1_024
+_MAX_LINE: Final = 10_000
+"""Longest line, in bytes, that is shown and has its columns counted in characters."""
 _UNNAMED: Final = "schema.proto"
 _TAB: Final = 8
 """Columns that protoc counts up to at a tab (protobuf `io/tokenizer.cc`, kTabWidth)."""
@@ -57,18 +59,24 @@ class Source:
         return self.data.split(b"\n")
 
     def line(self, number: int) -> str:
-        """Line `number`, from 1; "" when there is no such line."""
-        return self.lines[number - 1].decode(errors="replace") if 1 <= number <= len(self.lines) else ""
+        """Line `number`, from 1; "" when there is no such line, or none that anyone could look at."""
+        if not 1 <= number <= len(self.lines) or len(self.lines[number - 1]) > _MAX_LINE:
+            return ""
+        return self.lines[number - 1].decode(errors="replace")
 
     def position(self, line: int, column: int) -> Position:
         """The place that protoc calls `line`:`column`: from 1, in bytes, a tab going to the next stop."""
-        if not 1 <= line <= len(self.lines):
-            return Position(self.shown, max(1, line), max(1, column))
-        text, reached, index = self.lines[line - 1], 1, 0
-        while index < len(text) and reached < column:
-            reached += _TAB - (reached - 1) % _TAB if text[index] == 9 else 1
-            index += 1
-        return Position(self.shown, line, len(text[:index].decode(errors="ignore")) + 1)
+        text = self.lines[line - 1] if 1 <= line <= len(self.lines) else b""
+        if len(text) <= _MAX_LINE:
+            reached, index = 1, 0
+            for part in text.split(b"\t"):
+                if reached + len(part) >= column:
+                    index += max(0, column - reached)
+                    break
+                reached += len(part) + _TAB - (reached - 1 + len(part)) % _TAB
+                index += len(part) + 1
+            column = len(text[:index].decode(errors="ignore")) + 1 if text else column
+        return Position(self.shown, max(1, line), max(1, column))
 
 
 @dataclass
