@@ -126,10 +126,10 @@ def _enum_field(scope: Scope, definition: Enum, annotation: str, default: Defaul
     if named is not None:
         return f"{annotation} = {cls}.{named}"
     if definition.bit_flags:
-        bits = [members[m.name] for m in definition.members if m.value & int(default or 0)]
-        together = " | ".join(f"{cls}.{b}" for b in bits)
-        if not together:
-            together = f"{scope.need('dataclasses', 'field')}(default={cls}(0))"
+        bits = {m.value: members[m.name] for m in definition.members if m.value & int(default or 0)}
+        together = " | ".join(f"{cls}.{b}" for b in bits.values())
+        if not bits or sum(bits) != default:
+            together = f"{scope.need('dataclasses', 'field')}(default={cls}({default}))"
         return f"{annotation} = {together}"
     return (
         f"{annotation} = {default}"

@@ -19,6 +19,9 @@ def blocks(schema: Schema, stem: str) -> Iterator[Block]:
     """The module, block by block."""
     yield docstring("", f"Strategies for the values of `{source(schema)}`: valid, nearly valid, hostile.")
     typed = schema.format is not Format.RAW
+    if not typed and not any(True for _ in schema.methods()):
+        yield ["from __future__ import annotations"]
+        return
     imports = "TYPE_CHECKING, Any, Unpack" if typed else "TYPE_CHECKING, Unpack"
     yield [
         "from __future__ import annotations",

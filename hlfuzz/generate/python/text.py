@@ -75,6 +75,8 @@ def assignment(indent: str, target: str, value: str | bytes) -> list[str]:
     literal = string(value) if isinstance(value, str) else byte_string(value)
     if fits(line := f"{indent}{target} = {literal}"):
         return [line]
+    if not fits(f"{indent}{target} = ("):
+        return [skipped(line)]
     # Pieces without quotes inside look alike to every formatter.
     pieces = [_byte(c, "") if isinstance(value, bytes) else _character(c, "") for c in _text(value)]
     pieces = [{'"': "\\x22", "'": "\\x27"}.get(p, p) for p in pieces]
@@ -94,25 +96,31 @@ def _text(value: str | bytes) -> str:
 
 def docstring(indent: str, text: str) -> list[str]:
     """Documentation as a docstring, paragraphs kept and long lines wrapped; nothing for empty text."""
-    paragraphs = [p for p in re.split(r"\n\s*\n", text.replace("\r\n", "\n")) if p.strip()]
-    body: list[str] = []
-    for paragraph in paragraphs:
-        body += [""] if body else []
-        for line in paragraph.split("\n"):
-            if line.strip():
-                body += _wrapped(_escaped(" ".join(line.split(" ")).strip()), indent, first=not body)
-    body = [line.rstrip() for line in body]
-    if not body:
+    lines = text.replace("\r\n", "\n").split("\n")
+    words = [[w for w in _escaped(line).split(" ") if w] for line in lines]
+    while words and not words[-1]:
+        words.pop()
+    while words and not words[0]:
+        words.pop(0)
+    if not words:
         return []
-    if body[0].startswith('"'):
-        body[0] = " " + body[0]
-    last = body[-1]
-    closing_fits = columns(f"{indent}{last}") + (6 if len(body) == 1 else 3) <= WIDTH
-    lines = [f'{indent}"""{body[0]}', *(f"{indent}{line}".rstrip() for line in body[1:])]
-    if not closing_fits or last.endswith(('"', "\\")):
-        return [*lines, f'{indent}"""']
-    lines[-1] += '"""'
-    return lines
+    room = WIDTH - len(indent)
+    # A quote right behind the opening ones would be one of them, and so would one before the closing ones.
+    start = '""" ' if words[0][0].startswith('"') else '"""'
+    if len(words) == 1:
+        end = ' """' if re.search(r'(?<!\\)"$', words[0][-1]) else '"""'
+        line = f"{start}{' '.join(words[0])}{end}"
+        if columns(line) <= room or len(words[0]) == 1:
+            return [indent + line]
+        # So that it becomes two lines: formatters bring the closing quotes of one line back to it.
+        words = [words[0][:-1], words[0][-1:]] if columns(line) - len(end) <= room else words
+    body: list[str] = []
+    for line in words:
+        if line:
+            body += _wrapped(line, room, len(start) if not body else 0)
+        elif body[-1]:
+            body.append("")
+    return [f"{indent}{start}{body[0]}", *(f"{indent}{line}".rstrip() for line in body[1:]), f'{indent}"""']
 
 
 def _escaped(text: str) -> str:
@@ -121,13 +129,12 @@ def _escaped(text: str) -> str:
     return plain.replace('""', '"\\"')
 
 
-def _wrapped(text: str, indent: str, *, first: bool) -> list[str]:
-    lines = [""]
-    for word in text.split(" "):
-        room = WIDTH - len(indent) - (3 if first and len(lines) == 1 else 0)
-        joined = f"{lines[-1]} {word}" if lines[-1] else word
-        if columns(joined) <= room or not lines[-1]:
-            lines[-1] = joined
+def _wrapped(words: list[str], room: int, used: int) -> list[str]:
+    lines = [words[0]]
+    for word in words[1:]:
+        left = room - (used if len(lines) == 1 else 0)
+        if columns(f"{lines[-1]} {word}") <= left:
+            lines[-1] += f" {word}"
         else:
             lines.append(word)
     return lines
@@ -141,7 +148,9 @@ def call(indent: str, head: str, arguments: Sequence[str], tail: str) -> list[st
     one = f"{indent}{head}({', '.join(arguments)}){tail}"
     if fits(one):
         return [one]
-    inner = f"{indent}{INDENT}{', '.join(arguments)}"
+    # Formatters end the only parameter of a function with a comma, but not several on one line.
+    comma = "," if head.startswith(("def ", "async def ")) and len(arguments) == 1 else ""
+    inner = f"{indent}{INDENT}{', '.join(arguments)}{comma}"
     if fits(inner) and fits(f"{indent}{head}(") and fits(f"{indent}){tail}"):
         return [f"{indent}{head}(", inner, f"{indent}){tail}"]
     lines = [f"{indent}{head}(", *(f"{indent}{INDENT}{a}," for a in arguments), f"{indent}){tail}"]
