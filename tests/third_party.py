@@ -46,12 +46,18 @@ def cache_folder() -> Path:
 
 
 def schemas_of(package: Package) -> Path:
-    """A folder with the schema files of a package, by their paths inside its archive.
+    """A folder with the schema files of a package, by their paths inside its archive; see `files_of`."""
+    return files_of(package, _SUFFIXES)
+
+
+def files_of(package: Package, suffixes: tuple[str, ...]) -> Path:
+    """A folder with the files of a package that end so, by their paths inside its archive.
 
     Fetched once. A failed download skips the test, in CI it fails it; an archive with another hash always
     fails.
     """
-    folder = cache_folder() / f"{package}-{package.sha256[:16]}"
+    kinds = "" if suffixes == _SUFFIXES else "".join(suffixes)
+    folder = cache_folder() / f"{package}-{package.sha256[:16]}{kinds}"
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +75,7 @@ def schemas_of(package: Package) -> Path:
             pytest.fail(f"{package} has SHA-256 {found}, expected {package.sha256}")
         extracted = Path(scratch) / "extracted"
         extracted.mkdir()
-        _extract(archive, extracted)
+        _extract(archive, extracted, suffixes)
         try:
             extracted.rename(folder)
         except OSError:
@@ -116,10 +122,10 @@ def _run(command: list[str], folder: Path) -> None:
     )
 
 
-def _extract(archive: Path, target: Path) -> None:
+def _extract(archive: Path, target: Path, suffixes: tuple[str, ...]) -> None:
     if archive.stat().st_size > _MAX_ARCHIVE:
         pytest.fail(f"{archive.name} is larger than {_MAX_ARCHIVE} bytes")
-    for count, (name, data) in enumerate(_schema_files(archive)):
+    for count, (name, data) in enumerate(_files(archive, suffixes)):
         path = PurePosixPath(name)
         if count >= _MAX_FILES or path.is_absolute() or ".." in path.parts:
             pytest.fail(f"{archive.name} holds {name!r}, or too many files")
@@ -128,17 +134,17 @@ def _extract(archive: Path, target: Path) -> None:
         file.write_bytes(data)
 
 
-def _schema_files(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Regular files with a schema suffix; links are left out."""
+def _files(archive: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    """Regular files with one of the suffixes; links are left out."""
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as wheel:
             for info in wheel.infolist():
-                if info.filename.endswith(_SUFFIXES) and info.file_size <= _MAX_FILE:
+                if info.filename.endswith(suffixes) and info.file_size <= _MAX_FILE:
                     yield info.filename, wheel.read(info)
         return
     with tarfile.open(fileobj=io.BytesIO(archive.read_bytes()), mode="r:gz") as tar:
         for member in tar:
-            if member.isreg() and member.name.endswith(_SUFFIXES) and member.size <= _MAX_FILE:
+            if member.isreg() and member.name.endswith(suffixes) and member.size <= _MAX_FILE:
                 stream = tar.extractfile(member)
                 assert stream is not None
                 yield member.name, stream.read()

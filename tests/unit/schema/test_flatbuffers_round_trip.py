@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from strategies_of_schemas import fbs_text, same, schemas, values
 
 from hlfuzz.schema.canonical import canonical
 from hlfuzz.schema.fbs import parse_text
 from hlfuzz.schema.wire.flatbuffers import flatbuffers_codec
-from tests.strategies_of_schemas import fbs_text, same, schemas, values
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
