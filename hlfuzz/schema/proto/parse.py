@@ -102,8 +102,10 @@ def _kept(files: Mapping[str, Any], main: str) -> set[str]:
 
 
 def _is_for_options(file: Any) -> bool:
-    return file.name == _DESCRIPTOR or any(
-        is_options(extension.extendee.removeprefix(".")) for extension in file.extension
+    """Whether a file defines custom options, and no services."""
+    return not file.service and (
+        file.name == _DESCRIPTOR
+        or any(is_options(extension.extendee.removeprefix(".")) for extension in file.extension)
     )
 
 
