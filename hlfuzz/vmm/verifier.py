@@ -13,6 +13,7 @@ MAX_TABLES: Final = 1_000_000
 """Tables in a buffer, by default."""
 MAX_BYTES: Final = 0x7FFF_FFFE
 """Bytes of a buffer, at most and by default."""
+_NULL: Final = ffi.NULL
 
 
 class NativeVerifier:
@@ -47,7 +48,7 @@ class NativeVerifier:
         """None for a buffer that keeps every rule and has table number `root` as its root; otherwise the rule
         (`HL_RULE_*`), the offset in bytes, and the path of the field (cut after 2031 bytes). Raises
         `UsageError` for a root that the program lacks."""
-        rule = self._check(self._pointer, root, data, len(data), ffi.NULL)
+        rule = self._check(self._pointer, root, data, len(data), _NULL)
         return None if rule == 0 else self._fault(root, data)
 
     def count_valid(self, root: int, data: bytes, lengths: list[int]) -> int:
@@ -56,7 +57,7 @@ class NativeVerifier:
         if sum(lengths) != len(data) or any(length < 0 for length in lengths):
             raise UsageError(f"the lengths of the buffers do not add up to {len(data)} bytes")
         array = ffi.new("size_t[]", lengths)
-        return lib.hl_verifier_check_many(self._pointer, root, data, array, len(lengths), ffi.NULL)
+        return lib.hl_verifier_check_many(self._pointer, root, data, array, len(lengths), _NULL)
 
     def _fault(self, root: int, data: bytes) -> tuple[int, int, str]:
         fault = sized("hl_wire_fault")
