@@ -11,7 +11,6 @@ from hlfuzz.bindings.handshake import check_handshake
 from hlfuzz.bindings.host import (
     Invoke,
     Raised,
-    header_violation,
     plain_invoke,
     providers,
     violation,
@@ -19,8 +18,8 @@ from hlfuzz.bindings.host import (
 )
 from hlfuzz.bindings.interface import Interface
 from hlfuzz.bindings.raw import check_raw, raw_call, raw_host
-from hlfuzz.bindings.records import HEADER_BYTES, error_text, read_header
-from hlfuzz.errors import AbiViolation, GuestError, LinkError, UsageError
+from hlfuzz.bindings.records import HEADER_BYTES, OK_HEADER, error_text, read_header
+from hlfuzz.errors import AbiViolation, GuestError, HlfuzzError, LinkError, UsageError
 from hlfuzz.guest import Guest
 from hlfuzz.model import ExternKind, FuncType, ValType
 from hlfuzz.sandbox import CallContext, EngineName, Sandbox
@@ -178,19 +177,27 @@ def _typed_call(interface: Interface, method: Method, raised: Raised) -> Call:
         raised.last = None
         record = target.call_bytes(symbol, encode(request), result="packed")
         assert isinstance(record, bytes)
-        if len(record) < HEADER_BYTES:
-            header_violation(repr(symbol), len(record))
-        status, reserved = read_header(record)
-        if reserved:
-            raise violation(repr(symbol), f"the second word of its response is {reserved}, not 0")
-        if status:
-            raise GuestError(method.name, status, error_text(record)) from raised.last
+        if record[:HEADER_BYTES] != OK_HEADER:
+            raise _not_ok(method, record) from raised.last
         try:
             return decode(record[HEADER_BYTES:])
         except WireError as error:
             raise wire_violation(repr(symbol), "response", type_name, error.fault) from None
 
     return call
+
+
+def _not_ok(method: Method, record: bytes) -> HlfuzzError:
+    """What a record says that is not a response."""
+    if len(record) < HEADER_BYTES:
+        return violation(
+            repr(method.symbol),
+            f"its response has {len(record)} bytes, less than the header's {HEADER_BYTES}",
+        )
+    status, reserved = read_header(record)
+    if reserved:
+        return violation(repr(method.symbol), f"the second word of its response is {reserved}, not 0")
+    return GuestError(method.name, status, error_text(record))
 
 
 def _check_exports(interface: Interface, guest: Guest) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from hlfuzz.bindings.interface import Interface, Message
-from hlfuzz.bindings.records import HEADER_BYTES, OK_HEADER, Code, HostRefusal, error_record
+from hlfuzz.bindings.records import OK_HEADER, Code, HostRefusal, error_record
 from hlfuzz.errors import AbiViolation, CallFailed, HlfuzzError, LinkError, UsageError
 from hlfuzz.guest import Guest
 from hlfuzz.model import Violation
@@ -134,11 +134,6 @@ def violation(where: str, message: str, path: str | None = None, offset: int | N
 def wire_violation(where: str, side: str, type_name: str, fault: WireFault) -> AbiViolation:
     """The exception for a guest whose bytes are not what the schema promises."""
     return violation(where, f"its {side} is not a valid {type_name}: {fault}", fault.path, fault.offset)
-
-
-def header_violation(where: str, length: int) -> NoReturn:
-    """Raise for a record that is too short for its header."""
-    raise violation(where, f"its response has {length} bytes, less than the header's {HEADER_BYTES}")
 
 
 def plain_invoke(function: Callable[..., Any], *arguments: Any) -> Any:

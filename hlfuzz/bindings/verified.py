@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hlfuzz.errors import HlfuzzError
@@ -17,6 +18,10 @@ class VerifiedReader:
     def __init__(self, codec: FlatBuffersCodec) -> None:
         self._codec = codec
         self._verifier = NativeVerifier(compile_program(codec.schema))
+
+    def steps(self, type_name: str) -> tuple[Callable[[bytes], Any], Callable[[bytes], object]]:
+        """Reading, and verifying, apart."""
+        return self._codec.reader(type_name), partial(self._verifier.verify, self._verifier.root(type_name))
 
     def decoder(self, type_name: str) -> Callable[[bytes], Any]:
         """A function from untrusted bytes to a value; it raises `WireError`."""

@@ -87,6 +87,7 @@ class Sandbox:
         self._engine = open_engine(engine, guest, self._host, options)
         self._calls = self._host.calls = Calls(guest, self._engine, allocator)
         self._bound = self._calls.bound
+        self._with_bytes = self._calls.with_bytes
         self._context: CallContext | None = None
         self._trace: Trace | None = None
         self.trace = trace
@@ -111,6 +112,7 @@ class Sandbox:
         self._trace = trace
         # The fast path knows nothing of traces: it finds no bound export and takes the slow one.
         self._bound = self._calls.bound if trace is None else {}
+        self._with_bytes = self._calls.with_bytes if trace is None else {}
 
     def call(self, function: str, /, *args: Value | bytes) -> Returned:
         """Call an export and reset. None, its value, or a tuple of its values.
@@ -147,7 +149,11 @@ class Sandbox:
         """
         if get_ident() != self._gate.box:
             self._gate.refuse()
-        returned = self.run(function, (data, *more), result, reset=True)
+        at_once = self._with_bytes.get((function, result))
+        if at_once is not None and not more and data.__class__ is bytes:
+            returned = at_once((data,), True)
+        else:
+            returned = self.run(function, (data, *more), result, reset=True)
         if isinstance(returned, Failure):
             raise failed(function, returned)
         return returned

@@ -24,7 +24,7 @@ class Calls:
         self._vectors = Vectors(guest, engine, allocator)
         self.bound: dict[str, Bound] = {}
         """Exports called so far, by name."""
-        self._with_bytes: dict[tuple[str, ResultForm], Entry] = {}
+        self.with_bytes: dict[tuple[str, ResultForm], Entry] = {}
         """Exports called so far with a byte vector first, which the engine can do in one step."""
 
     def bind(self, name: str) -> Bound:
@@ -39,7 +39,7 @@ class Calls:
 
     def run(self, name: str, args: tuple[object, ...], form: ResultForm, reset: bool) -> Returned | Failure:
         """One call. A `bytes` argument takes two integer parameters; `form` says how bytes come back."""
-        at_once = self._with_bytes.get((name, form))
+        at_once = self.with_bytes.get((name, form))
         if at_once is not None and args and args[0].__class__ is bytes and _scalars(args):
             return at_once(args, reset)
         return self.run_nested(name, args, form, reset)
@@ -57,7 +57,7 @@ class Calls:
             )
         type_ = cast("FuncType", self._guest.export(name, ExternKind.FUNC).type)
         vectors = plan(args, type_, name, self._vectors)
-        if vectors[0] and sum(vectors) == 1 and (name, form) not in self._with_bytes:
+        if vectors[0] and sum(vectors) == 1 and (name, form) not in self.with_bytes:
             self._bind_bytes(name, type_, form)
         done = False
         try:
@@ -92,7 +92,7 @@ class Calls:
             return
         entry = self._engine.bytes_entry(self._guest.export(name, ExternKind.FUNC), form, room)
         if entry is not None:
-            self._with_bytes[name, form] = entry
+            self.with_bytes[name, form] = entry
 
     def _call_export(self, export: Export, args: tuple[object, ...]) -> Returned | Failure:
         entry, _ = self.bind(export.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from hlfuzz.errors import HlfuzzError
@@ -35,6 +36,8 @@ _REGIONS: Final[dict[Region, int]] = {
 
 BytesForm: TypeAlias = Literal["none", "pair", "packed", "inplace"]
 """How the results of a byte-vector call stand for bytes; see `hl_bytes_call` in hlfuzz.h."""
+_RESULT_ROOM: Final = 4096
+"""Bytes of a result that are read without a second call of the library."""
 _FORMS: Final[dict[BytesForm, int]] = {
     "none": lib.HL_BYTES_NONE,
     "pair": lib.HL_BYTES_PAIR,
@@ -59,6 +62,7 @@ class Machine:
     def __init__(self, pointer: Any) -> None:
         self.pointer = ffi.gc(pointer, lib.hl_sandbox_close)
         self._host_call = ffi.new("hl_hostcall_info *")
+        self._kept: list[object] = []
         self.closed = False
 
     def close(self) -> None:
@@ -90,9 +94,10 @@ class Machine:
 
     def bytes_call(
         self, export: Export, slots: Slots, form: BytesForm, room: Room
-    ) -> Callable[[bytes, int], int]:
+    ) -> tuple[Callable[[bytes, int, int], int], Callable[[], bytes]]:
         """Calls an export whose first two parameters are pointer and length of a byte vector:
-        `call(data, flags)`, the other arguments in `slots`."""
+        `call(data, length, flags)`, the other arguments in `slots`; and reads the bytes that it gave back if
+        it was DONE at once."""
         plan = sized("hl_bytes_call")
         plan.func, plan.n_args, plan.args = export.index, slots.count, slots.array
         plan.form = _FORMS[form]
@@ -104,19 +109,23 @@ class Machine:
             plan.alloc_len_at = room.arguments.index(None)
             arguments = ffi.new("hl_value[]", [{"i64": a or 0} for a in room.arguments])
         plan.alloc_args = arguments
-        hl_call_bytes, pointer = lib.hl_call_bytes, self.pointer
+        room_for_result = ffi.new("uint8_t[]", _RESULT_ROOM)
+        plan.out, plan.out_capacity = room_for_result, _RESULT_ROOM
+        self._kept.append((slots, arguments, room_for_result))  # the plan points to them
+        buffer = ffi.buffer(room_for_result)
+        longer = self.result_bytes
 
-        # The defaults keep alive what the plan points to.
-        def call(data: bytes, flags: int, _kept: object = (slots, arguments)) -> int:
-            return hl_call_bytes(pointer, plan, data, len(data), flags)
+        def result() -> bytes:
+            length = plan.out_len
+            return buffer[:length] if length <= _RESULT_ROOM else longer()
 
-        return call
+        return partial(lib.hl_call_bytes, self.pointer, plan), result
 
-    def result_bytes(self) -> Callable[[], bytes]:
-        """Reads the bytes that the last byte-vector call gave back."""
+    def result_bytes(self) -> bytes:
+        """The bytes that the last byte-vector call gave back."""
         length = ffi.new("uint64_t *")
-        hl_result_bytes, pointer, unpack = lib.hl_result_bytes, self.pointer, ffi.buffer
-        return lambda: bytes(unpack(hl_result_bytes(pointer, length), length[0]))
+        start = lib.hl_result_bytes(self.pointer, length)
+        return bytes(ffi.buffer(start, length[0]))
 
     def results(self, type_: FuncType) -> Callable[[], Results]:
         """Reads the results of the last call that was DONE, for a function of `type_`."""

@@ -637,6 +637,15 @@ typedef struct hl_bytes_call {
   const union hl_value *args;
   const union hl_value *alloc_args;
   uint64_t scratch;
+  /*
+   Where the bytes that the call gives back are copied when they fit, beside `hl_result_bytes`; may be NULL.
+   */
+  uint8_t *out;
+  uint64_t out_capacity;
+  /*
+   Set by each HL_DONE: the number of bytes, also when they did not fit.
+   */
+  uint64_t out_len;
 } hl_bytes_call;
 
 /*
@@ -964,10 +973,11 @@ struct hl_template *hl_boot_finish(struct hl_sandbox *sandbox,
  Calls an export with `len` bytes in guest memory (the default, 32-bit one): room from the guest's allocator, copy,
  call. Returns as `hl_call`, and never while a call is open (HL_BUSY). With HL_DONE the bytes that the results stand
  for are in `hl_result_bytes`; an allocator or results that name bytes outside memory are HL_TRAP of kind
- HL_TRAP_VECTOR. `flags` as in `hl_call`. `call` and `data` need not outlive this function.
+ HL_TRAP_VECTOR. `flags` as in `hl_call`. `call` and `data` need not outlive this function. When the call comes back
+ with HL_HOSTCALL or HL_RUNNING and ends later, its bytes are in `hl_result_bytes` only.
  */
 int32_t hl_call_bytes(struct hl_sandbox *sandbox,
-                      const struct hl_bytes_call *call,
+                      struct hl_bytes_call *call,
                       const uint8_t *data,
                       size_t len,
                       uint32_t flags);

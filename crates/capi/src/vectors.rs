@@ -26,22 +26,28 @@ pub struct hl_bytes_call {
     pub args: *const hl_value,
     pub alloc_args: *const hl_value,
     pub scratch: u64,
+    /// Where the bytes that the call gives back are copied when they fit, beside `hl_result_bytes`; may be NULL.
+    pub out: *mut u8,
+    pub out_capacity: u64,
+    /// Set by each HL_DONE: the number of bytes, also when they did not fit.
+    pub out_len: u64,
 }
 
 /// Calls an export with `len` bytes in guest memory (the default, 32-bit one): room from the guest's allocator, copy,
 /// call. Returns as `hl_call`, and never while a call is open (HL_BUSY). With HL_DONE the bytes that the results stand
 /// for are in `hl_result_bytes`; an allocator or results that name bytes outside memory are HL_TRAP of kind
-/// HL_TRAP_VECTOR. `flags` as in `hl_call`. `call` and `data` need not outlive this function.
+/// HL_TRAP_VECTOR. `flags` as in `hl_call`. `call` and `data` need not outlive this function. When the call comes back
+/// with HL_HOSTCALL or HL_RUNNING and ends later, its bytes are in `hl_result_bytes` only.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_call_bytes(
     sandbox: *mut hl_sandbox,
-    call: *const hl_bytes_call,
+    call: *mut hl_bytes_call,
     data: *const u8,
     len: usize,
     flags: u32,
 ) -> i32 {
     // SAFETY: the C contract.
-    let (Some(sandbox), Some(call)) = (unsafe { sandbox.as_mut() }, unsafe { call.as_ref() }) else {
+    let (Some(sandbox), Some(call)) = (unsafe { sandbox.as_mut() }, unsafe { call.as_mut() }) else {
         return HL_INVALID;
     };
     let form = match call.form {
@@ -67,7 +73,16 @@ pub unsafe extern "C" fn hl_call_bytes(
     it.reset_at_end(flags & HL_CALL_RESET != 0);
     let wanted = BytesCall { export: call.func, args, at: call.vector_at as usize, room, form };
     let status: Status = it.call_bytes(&wanted, data);
-    code(it.finish_call(status))
+    let status = it.finish_call(status);
+    if status == Status::Done {
+        let bytes = it.result_bytes();
+        call.out_len = bytes.len() as u64;
+        if !call.out.is_null() && call.out_len <= call.out_capacity {
+            // SAFETY: the C contract: room for that many bytes, of nobody else.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), call.out, bytes.len()) };
+        }
+    }
+    code(status)
 }
 
 /// The bytes that the last `hl_call_bytes` with HL_DONE gave back: `*len` of them, a copy, valid until the next call.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from hlfuzz.errors import HlfuzzError, UsageError
 from hlfuzz.guest import Guest
@@ -88,18 +88,22 @@ class KvmEngine:
         type_ = cast("FuncType", export.type)
         slots = Slots(type_.params)
         alone = len(type_.params) == _POINTER_AND_LENGTH
-        run = machine.bytes_call(export, slots, form, room)
-        results = machine.results(type_) if form == "none" else machine.result_bytes()
+        run, at_once = machine.bytes_call(export, slots, form, room)
+        if form == "none":
+            at_once = later = machine.results(type_)
+        else:
+            later = machine.result_bytes
 
         def call(args: tuple[object, ...], reset: bool) -> Returned | Failure:
             depth = self._depth
             try:
                 if not alone:
                     slots.put(canonical_args((0, 0, *args[1:]), type_, export.name))
-                code = run(cast("bytes", args[0]), reset)
+                data: Any = args[0]
+                code = run(data, len(data), reset)
                 if code == status.DONE:
-                    return results()
-                outcome = self._go_on(code, results)
+                    return at_once()
+                outcome = self._go_on(code, later)
                 return _named(outcome, room) if isinstance(outcome, Violation) else outcome
             except HlfuzzError:
                 raise
