@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import NoReturn
 
 import pytest
 
@@ -16,3 +17,10 @@ def require_kvm() -> None:
         pytest.fail(f"CI must have KVM: {reason}")
     if reason:
         pytest.skip(f"no micro-VM here: {reason}")
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip because of a tool that is not there; in CI that is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI must have it: {reason}")
+    pytest.skip(reason)
