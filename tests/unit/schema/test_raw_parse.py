@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import tomllib
 from pathlib import Path
 
@@ -491,3 +492,13 @@ def test_depth_is_counted_where_it_matters() -> None:
     assert [m for m, *_ in errors(deepest + "\n[guest.f]")] == ["unknown version"]
     ((message, line, column, _),) = errors("version = " + "[" * 40 + "]" * 40)
     assert (message, line, column) == (f"nested more than {MAX_DEPTH} levels deep", 1, 11 + MAX_DEPTH)
+
+
+def test_what_the_documentation_shows_is_read() -> None:
+    page = Path(__file__).parents[3] / "docs" / "schema-raw.md"
+    (shown,) = re.findall(r"^```toml\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    schema = parse_text(shown, name="page.toml")
+    assert [m.name for _, m in schema.methods()] == [
+        *("on_data", "header_value", "summary", "total"),
+        *("write", "setting"),
+    ]
