@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hlfuzz.schema.proto.parse import parse, parse_text
+from hlfuzz.schema.proto.front_end import parse, parse_text
 
 __all__ = ["parse", "parse_text"]

@@ -23,36 +23,52 @@ _WARNING: Final = "warning: "
 _LOG: Final = re.compile(r"WARNING: All log messages before|[IWEF]\d{4} ")
 """Lines of protoc's own log, which are about protoc."""
 
-_SUGGESTIONS: Final = tuple(
-    (re.compile(pattern), suggestion)
-    for pattern, suggestion in (
-        (r"recursively imports itself", "move what both files need to a third file"),
-        (r"has already been used in", "give the field a number of its own"),
-        (r"already defined", "rename one of the two"),
-        (r"Field numbers .* are reserved for", "numbers 19000 to 19999 belong to Protobuf itself"),
-        (r"uses reserved number|is reserved", "take another one, or drop the reservation"),
-        (r"(Missing|Expected) field number", "end the field with a number: `string name = 1;`"),
-        (r'Expected ";"', "end the line before this one with a semicolon"),
-        (
-            r'Expected "required", "optional", or "repeated"',
-            'say `optional`, or start the file with `syntax = "proto3";`',
-        ),
-        (r"Reached end of input", "a brace opened before is not closed"),
-        (r"Unmatched \"}\"", "a brace too many"),
-        (
-            r"first enum value must be zero|define 0 as the first value",
-            "put a member with value 0 first: `KIND_UNSPECIFIED = 0;`",
-        ),
-        (r"uses the same enum value", "give it another value, or set `option allow_alias = true;`"),
-        (r"recursion limit", "nest less deeply"),
-        (r"Unrecognized syntax", 'use `syntax = "proto2"`, `syntax = "proto3"` or `edition = "2023"`'),
-        (r"Edition .* (later|unknown|not supported)|Unknown edition", 'use edition = "2023"'),
-        (r"Required fields are not allowed in proto3", "drop `required`: the code that reads it can check"),
-        (r"Explicit default values are not allowed in proto3", "drop the default: it is zero in proto3"),
-        (r"Option \".*\" unknown", "import the file that defines the option"),
-        (r"control characters|Invalid", "is it a .proto file at all?"),
-    )
-)  # fmt: skip
+_SUGGESTIONS: Final = (
+    (r"recursively imports itself", "move what both files need to a third file"),
+    (r"has already been used in", "give the field a number of its own"),
+    (r"already defined", "rename one of the two"),
+    (r"Field numbers .* are reserved for", "numbers 19000 to 19999 belong to Protobuf itself"),
+    (r"Field numbers (must|cannot)", "numbers go from 1 to 536870911"),
+    (r"uses reserved number|is reserved", "take another one, or drop the reservation"),
+    (r"Missing field number|Expected field number", "end the field with a number: `string name = 1;`"),
+    (r'Expected ";"', "end the line before this one with a semicolon"),
+    (r'Expected "required"', 'say `optional`, or start the file with `syntax = "proto3";`'),
+    (r"Reached end of input", "a brace opened before is not closed"),
+    (r'Unmatched "}"', "a brace too many"),
+    (r"must be zero|define 0 as the first", "put a member with value 0 first: `KIND_UNSPECIFIED = 0;`"),
+    (r"at least one value", "give it a member: `KIND_UNSPECIFIED = 0;`"),
+    (r"uses the same enum value", "give it another value, or set `option allow_alias = true;`"),
+    (r"recursion limit", "nest less deeply"),
+    (r"syntax identifier", 'use `syntax = "proto2"`, `syntax = "proto3"` or `edition = "2023"`'),
+    (r"Unknown edition|Edition .* (later|unknown|not supported)", 'use `edition = "2023"`'),
+    (r"Required fields are not allowed", "drop `required`: the code that reads it can check"),
+    (r"Explicit default values", "drop the default: it is zero in proto3"),
+    (r"Groups are not supported", "define a message and a field of it"),
+    (r"not allowed on map fields", "drop the label: a map holds any number of entries"),
+    (r"Key in map fields", "use an integer, bool or string as the key"),
+    (r"Fields in oneofs", "drop the label; put a repeated field into a message of its own"),
+    (r"Expected message type", "a method takes and gives messages: define one around the value"),
+    (r"Implicit presence enum", "make the enum open, or the field explicit"),
+    (r"JSON name", "rename one of the two, or give it a `json_name`"),
+    (r"out of range", "use a wider type"),
+    (r'Option ".*" unknown', "import the file that defines the option"),
+    (r"control characters|Invalid", "is it a .proto file at all?"),
+)
+"""What to do, by a pattern of protoc's message; the first that fits."""
+_KEYWORDS: Final = (
+    "message",
+    "enum",
+    "service",
+    "import",
+    "option",
+    "package",
+    "syntax",
+    "edition",
+    "extend",
+)
+_HINTS: Final = ("Suggested field numbers", "Note that")
+"""Starts of messages that only say what to do about the one before."""
+_WORD: Final = re.compile(r"[A-Za-z_]\w*")
 
 
 def report(sources: Sources, compiled: Compiled, collector: Collector) -> None:
@@ -77,7 +93,7 @@ def _add(
     sources: Sources, said: _Message, placed: frozenset[str], names: Sequence[str], collector: Collector
 ) -> None:
     text, source = said.text, said.source
-    suggestion = _suggestion(names, text)
+    suggestion = _suggestion(names, said)
     match = _IMPORT.search(text)
     imported = match[1] if match is not None else None
     if source is None:
@@ -86,12 +102,12 @@ def _add(
             return
         imported, source = said.name, sources.files[sources.main]
     if imported is not None:
-        problem = sources.problems.get(imported)
-        if problem is None:
-            # That file is there; its own errors are reported.
+        if imported in sources.files and imported not in sources.problems:
+            # The errors of that file are reported themselves.
             return
+        problem = sources.problems.get(imported, "not found")
         text, suggestion = f'cannot import "{imported}": {problem}', ""
-    elif text.startswith(_WARNING) or (placed and _UNDEFINED.search(text)):
+    elif text.startswith((_WARNING, *_HINTS)) or (placed and _UNDEFINED.search(text)):
         # What an import that was not found would have defined: the import is the error.
         return
     position = source.position(said.line, said.column) if said.line else None
@@ -158,12 +174,16 @@ def _defined(sources: Sources) -> list[str]:
     return sorted(found)[:_MAX_NAMES]
 
 
-def _suggestion(names: Sequence[str], message: str) -> str:
-    undefined = _UNDEFINED.search(message)
+def _suggestion(names: Sequence[str], said: _Message) -> str:
+    undefined = _UNDEFINED.search(said.text)
     if undefined is not None:
         name = undefined[1].rsplit(".", 1)[-1]
         return did_you_mean(name[:_MAX_NAME], names, "define it, or import the file that does")
-    return next((text for pattern, text in _SUGGESTIONS if pattern.search(message)), "")
+    if said.text.startswith("Expected top-level statement") and said.source is not None:
+        position = said.source.position(said.line, said.column)
+        word = _WORD.match(said.source.line(said.line), position.column - 1)
+        return did_you_mean(word[0][:_MAX_NAME], _KEYWORDS) if word is not None else ""
+    return next((text for pattern, text in _SUGGESTIONS if re.search(pattern, said.text)), "")
 
 
 def _short(text: str) -> str:

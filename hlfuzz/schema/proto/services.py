@@ -12,6 +12,7 @@ from hlfuzz.schema.proto.places import Place, Places
 _FILE_SERVICE: Final = 6  # field numbers of descriptor.proto
 _SERVICE_METHOD: Final = 2
 _STATEFUL: Final = "stateful"
+_DIRECTIONS: Final = frozenset(d.value for d in Direction)
 
 
 def services(file: Any, places: Places, collector: Collector) -> Iterator[Service]:
@@ -20,7 +21,7 @@ def services(file: Any, places: Places, collector: Collector) -> Iterator[Servic
     for index, service in enumerate(file.service):
         path = (_FILE_SERVICE, index)
         place, name = places.at(path), f"{scope}{service.name}"
-        words = _words(place, places, name, frozenset({*Direction, _STATEFUL}), collector)
+        words = _words(place, places, name, _DIRECTIONS | {_STATEFUL}, collector)
         direction = _direction(words, name, place, places, collector)
         methods: list[Method] = []
         for number, method in enumerate(service.method):
@@ -73,13 +74,14 @@ def _words(
         if word in known:
             found.add(word)
             continue
-        otherwise = f"known here: {', '.join(sorted(known))}"
-        if word in Direction:
-            otherwise = "a service has one direction: say it in the comment of the service"
+        if word in _DIRECTIONS:
+            suggestion = "a service has one direction: say it in the comment of the service"
+        else:
+            suggestion = did_you_mean(word, sorted(known), f"known here: {', '.join(sorted(known))}")
         collector.add(
             f"unknown directive {word!r} in the comment of {name}",
             place.position,
-            suggestion=otherwise if word in Direction else did_you_mean(word, sorted(known), otherwise),
+            suggestion=suggestion,
             source=places.line(place),
         )
     return frozenset(found)
