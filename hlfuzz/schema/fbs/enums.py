@@ -30,9 +30,8 @@ def resolve_enum(node: EnumNode, context: Context) -> None:
     if (record := scope.records.get(full)) is not None and record.defined:
         raise scope.again(full, node.name.offset)
     _members(node, enum, context)
-    if enum.bit_flags:
-        _shift(node, enum, context)
-    _distinct(node, enum, context)
+    if not enum.bit_flags or _shift(node, enum, context):
+        _distinct(node, enum, context)
     enum.values = {m.value for m in enum.members.values()}
     scope.defined[full] = enum
 
@@ -113,8 +112,8 @@ def _add(member: MemberNode, value: int, enum: EnumDef, context: Context) -> Non
     enum.members[name] = MemberDef(name, value, type_, attributes, member.doc, position)
 
 
-def _shift(node: EnumNode, enum: EnumDef, context: Context) -> None:
-    """In bit flags, the numbers are those of bits."""
+def _shift(node: EnumNode, enum: EnumDef, context: Context) -> bool:
+    """In bit flags, the numbers are those of bits. Whether they are bits of the type."""
     bits = 8 * enum.scalar.size
     usable = bits - 1 if enum.scalar.range[0] < 0 else bits
     for member in enum.members.values():
@@ -126,7 +125,8 @@ def _shift(node: EnumNode, enum: EnumDef, context: Context) -> None:
             )
             message = f"{shown(member.name)} is bit {member.value}; {enum.scalar} has bits 0 to {usable - 1}"
             context.report(Problem(message, where, "take a wider unsigned type"))
-            return
+            return False
+    return True
 
 
 def _distinct(node: EnumNode, enum: EnumDef, context: Context) -> None:

@@ -19,7 +19,7 @@ BAD: Final = "bad"
 """Something that is no token; the error is reported already."""
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
-_LINE_COMMENT: Final = re.compile(r"[^\r\n]*")
+_LINE: Final = re.compile(r"[^\r\n]*")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INFINITY: Final = re.compile(r"[+-]inf(?![A-Za-z0-9_])")
 _NUMBER: Final = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F.]*(?:[pP][+-]?[0-9.]*)?|[0-9.]+(?:[eE][+-]?[0-9.]*)?)")
@@ -77,7 +77,7 @@ class Lexer:
             self._at = match.end()
             if text.startswith("//", self._at):
                 start = self._at
-                self._at = _LINE_COMMENT.match(text, start).end()  # pyright: ignore[reportOptionalMemberAccess]
+                self._at = _line_end(text, start)
                 if text.startswith("/", start + 2):
                     if not new_line:
                         raise Problem(
@@ -109,9 +109,7 @@ class Lexer:
         if char in "{}()[]<>,:;=":
             return self._take(char, char, start + 1, doc)
         if char in "\"'":
-            value, plain, end = read_string(text, start)
-            self._at = end
-            return Token(STRING, value, start, end, doc, plain)
+            return self._string(doc)
         if char in "+-":
             if match := _INFINITY.match(text, start):
                 return self._take(FLOAT, match.group(), match.end(), doc)
@@ -125,6 +123,16 @@ class Lexer:
             raise Problem(f"a number or a constant's name must follow {char!r}", start)
         what = f"character {char!r}" if char.isprintable() else f"character U+{ord(char):04X}"
         raise Problem(f"{what} has no meaning here", start)
+
+    def _string(self, doc: tuple[str, ...]) -> Token:
+        start = self._at
+        try:
+            value, plain, self._at = read_string(self._source.text, start)
+        except Problem:
+            # Nothing on the rest of the line can be told from the string's text.
+            self._at = _line_end(self._source.text, start)
+            raise
+        return Token(STRING, value, start, self._at, doc, plain)
 
     def _number(self, match: re.Match[str], doc: tuple[str, ...]) -> Token:
         literal = match.group()
@@ -142,3 +150,9 @@ class Lexer:
     def _take(self, kind: str, text: str, end: int, doc: tuple[str, ...]) -> Token:
         start, self._at = self._at, end
         return Token(kind, text, start, end, doc)
+
+
+def _line_end(text: str, start: int) -> int:
+    match = _LINE.match(text, start)
+    assert match is not None
+    return match.end()

@@ -18,6 +18,8 @@ MAX_NAME: Final = 512
 """Characters of an identifier."""
 MAX_NUMBER: Final = 1_024
 """Characters of a number."""
+MAX_STRING: Final = 65_536
+"""Characters of a string constant as written."""
 MAX_PARTS: Final = 32
 """Parts of a dotted name."""
 MAX_DOTTED: Final = 1_024

@@ -167,9 +167,8 @@ class _Parser:
                 tokens.report(error)
                 tokens.skip_to(end)
             if len(found) > MAX_FIELDS:
-                problem = Problem(
-                    f"more than {MAX_FIELDS:,} fields in a table", tokens.token.offset, "group them in tables"
-                )
+                message = f"more than {MAX_FIELDS:,} fields or methods in one definition"
+                problem = Problem(message, tokens.token.offset, "group them in several")
                 raise self._reading.abandon(self._source, problem)
         tokens.take()
         return tuple(found)

@@ -73,7 +73,7 @@ class _Resolver:
             case NamespaceNode():
                 self._scope.enter(node.parts)
             case AttributeNode():
-                self._scope.attributes.add(node.name.text)
+                self._scope.attributes[node.name.text] = None
             case RecordNode():
                 resolve_record(node, context)
             case EnumNode():

@@ -48,7 +48,7 @@ class Scope:
 
     def __init__(self) -> None:
         self._prefixes: tuple[str, ...] = ("",)
-        self.attributes: set[str] = set(BUILT_IN)
+        self.attributes: dict[str, None] = dict.fromkeys(sorted(BUILT_IN))
         self.records: dict[str, RecordDef] = {}
         """By full name; those that are used but not defined by the name of their first use."""
         self.enums: dict[str, EnumDef] = {}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from hlfuzz.schema.fbs.limits import MAX_STRING
 from hlfuzz.schema.fbs.problems import Problem
 
-_RUN: Final = re.compile(r"[^\"'\\\x00-\x1f]*")
+_RUN: Final = re.compile(rf"[^\"'\\\x00-\x1f]{{0,{MAX_STRING}}}")
 _SIMPLE: Final = {
     "n": "\n",
     "t": "\t",
@@ -35,6 +36,10 @@ def read_string(text: str, start: int) -> tuple[str, bool, int]:
         assert match is not None
         parts.append(match.group().encode())
         at = match.end()
+        if at - start > MAX_STRING:
+            raise Problem(
+                f"a string of more than {MAX_STRING:,} characters", start, "close it, or shorten it"
+            )
         char = text[at : at + 1]
         if char == quote:
             break

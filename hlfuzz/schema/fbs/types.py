@@ -90,9 +90,7 @@ class Context:
         for use in uses:
             name = use.name.text
             if name not in self.scope.attributes:
-                suggestion = similar(
-                    name, sorted(self.scope.attributes), f'declare it: attribute "{name[:60]}";'
-                )
+                suggestion = similar(name, self.scope.attributes, f'declare it: attribute "{name[:60]}";')
                 self.report(Problem(f"unknown attribute {shown(name)}", use.name.offset, suggestion))
                 continue
             try:
