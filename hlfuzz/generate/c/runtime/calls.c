@@ -65,10 +65,10 @@ HL_LOCAL hl_result hl_leave(hl_call *call, uint32_t record, const void *response
 }
 
 /* The bytes of a request to a host function. */
-HL_LOCAL bool hl_ask(hl_call *call, uint32_t record, const void *request, hl_bytes *out) {
-    if (hl_encode(call->arena, record, request, out)) return true;
+HL_LOCAL hl_status hl_ask(hl_call *call, uint32_t record, const void *request, hl_bytes *out) {
+    if (hl_encode(call->arena, record, request, out)) return HL_OK;
     call->failure = call->arena->failure;
-    return false;
+    return call->failure.code;
 }
 
 /* What a host function answered: its response in *out, or its error. */

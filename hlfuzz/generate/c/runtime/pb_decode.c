@@ -28,14 +28,13 @@ HL_LOCAL bool pb_varint(pb_reader *r, uint32_t end, uint64_t *out) {
     for (uint32_t shift = 0; shift < 70; shift += 7) {
         if (r->at >= end) return pb_refuse(r, "cut off");
         uint64_t byte = r->base[r->at++];
-        if (shift == 63 && byte > 1) break;
         value |= (byte & 0x7f) << shift;
         if (byte < 0x80) {
             *out = value;
             return true;
         }
     }
-    return pb_refuse(r, "a varint of more than 64 bits");
+    return pb_refuse(r, "a varint of more than 10 bytes");
 }
 
 /* A tag or a length: at most five bytes, and no more than `most`. */
