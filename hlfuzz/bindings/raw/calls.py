@@ -39,15 +39,16 @@ def raw_call(method: Method) -> RawCall:
 def _numbers(method: Method) -> RawCall:
     """Numbers and byte vectors, a result of numbers."""
     convert, results, symbol = _arguments(method), _results(method), method.symbol
-    bytes_first = bool(method.parameters) and isinstance(method.parameters[0].type, Bytes)
+    if not (method.parameters and isinstance(method.parameters[0].type, Bytes)):
+
+        def numbers(target: Target, *arguments: Any) -> Any:
+            return results(target.call(symbol, *convert(arguments)))
+
+        return numbers
 
     def call(target: Target, *arguments: Any) -> Any:
-        values = convert(arguments)
-        if bytes_first:
-            returned = target.call_bytes(symbol, cast("bytes", values[0]), *values[1:])
-        else:
-            returned = target.call(symbol, *values)
-        return results(returned)
+        data, *more = convert(arguments)
+        return results(target.call_bytes(symbol, data, *more))
 
     return call
 
@@ -55,19 +56,23 @@ def _numbers(method: Method) -> RawCall:
 def _bytes_first(method: Method) -> RawCall:
     """A byte vector, perhaps numbers and further vectors, a result of bytes."""
     convert, symbol, form = _arguments(method), method.symbol, method.form.value
-    in_place = method.form is Form.INPLACE
-    name = method.parameters[0].name
+    if method.form is Form.INPLACE:
+        path = f"the result in {method.parameters[0].name!r}"
+
+        def in_place(target: Target, *arguments: Any) -> Any:
+            given, *more = convert(arguments)
+            data = target.call_bytes(symbol, given, *more, result=form)
+            _check_length(method, len(cast("bytes", data)), len(given), path)
+            return data
+
+        return in_place
     alone = len(method.parameters) == 1
 
     def call(target: Target, *arguments: Any) -> Any:
+        # Bytes alone are what is called most, and need no conversion.
         if alone and len(arguments) == 1 and arguments[0].__class__ is bytes:
-            values: Any = arguments
-        else:
-            values = convert(arguments)
-        data = target.call_bytes(symbol, *values, result=form)
-        if in_place:
-            _check_length(method, len(cast("bytes", data)), len(values[0]), f"the result in {name!r}")
-        return data
+            return target.call_bytes(symbol, arguments[0], result=form)
+        return target.call_bytes(symbol, *convert(arguments), result=form)
 
     return call
 
@@ -169,7 +174,8 @@ def _arguments(method: Method) -> Callable[[tuple[Any, ...]], list[Any]]:
             )
         values: list[Any] = []
         try:
-            for converter, argument in zip(converters, arguments, strict=True):
+            # As many as `given`: no `strict`, which costs as much as a conversion.
+            for converter, argument in zip(converters, arguments):  # noqa: B905
                 values.append(converter(argument))
         except OutOfRange as error:
             raise _wrong(method, given[len(values)], error) from None

@@ -26,6 +26,8 @@ def to_wasm(scalar: Scalar) -> Callable[[Any], int | float]:
     low, high = scalar.range
 
     def integer(value: Any) -> int:
+        if value.__class__ is int and low <= value <= high:
+            return value
         try:
             number = operator.index(value)
         except TypeError:
