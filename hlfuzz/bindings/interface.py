@@ -107,8 +107,8 @@ class Interface:
         return Message(type_name, partial(codec.encode, type_name), decode)
 
     def steps(self, type_name: str) -> tuple[Callable[[bytes], Any], Callable[[bytes], object]]:
-        """How a FlatBuffers record is decoded, apart: reading what is verified, and the native verifier, which
-        gives None or the fault. For measurements; `message` does both. Raises `UsageError`."""
+        """How a FlatBuffers record is decoded, apart: reading what is verified, and the native verifier,
+        which gives None or the fault. For measurements; `message` does both. Raises `UsageError`."""
         if self._reader is None:
             raise UsageError(f"only FlatBuffers are read and verified apart ({self.schema.name})")
         return self._reader.steps(type_name)

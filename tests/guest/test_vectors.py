@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from hlfuzz import AbiViolation, Caller, ContextFinished, GuestTrap, Sandbox, UsageError, Violation
+from hlfuzz import (
+    AbiViolation,
+    Caller,
+    ContextFinished,
+    GuestTimeout,
+    GuestTrap,
+    HostFunctionError,
+    Sandbox,
+    UsageError,
+    Violation,
+)
 
 SUM = """(func (export "sum") (param i32 i32) (result i32) (local i32)
     (block $end (loop $next (br_if $end (i32.eqz (local.get 1)))
@@ -253,3 +263,63 @@ def test_a_host_function_places_vectors_in_its_guest(engine, guest):
         assert box.call("go") == 42
         with pytest.raises(UsageError, match="after its host function returned"):
             kept[0].place(b"x")
+
+
+CALLING_ALLOCATOR = """(module (import "env" "where" (func $where (param i32) (result i32)))
+  (memory (export "memory") 8)
+  (global $calls (mut i32) (i32.const 0))
+  (func (export "malloc") (param i32) (result i32) (call $where (local.get 0)))
+  (func (export "loop") (param i32 i32) (result i64) (loop (br 0)) (unreachable))
+  (func (export "echo") (param i32 i32 i32) (result i64)
+    (drop (call $where (local.get 2)))
+    (i64.or (i64.shl (i64.extend_i32_u (local.get 0)) (i64.const 32)) (i64.extend_i32_u (local.get 1)))))"""
+SIZES = [0, 1, 4096, 65472, 65473, 200_000]
+"""Round the longest vector that crosses in one exchange (64 KiB less a header of 64 bytes)."""
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_vectors_of_any_length_come_back_as_they_went_also_when_the_allocator_calls_the_host(
+    engine, guest, size
+):
+    asked: list[int] = []
+
+    def where(length: int) -> int:
+        asked.append(length)
+        return 4096
+
+    data = bytes(i * 7 & 0xFF for i in range(size))
+    with Sandbox(guest(CALLING_ALLOCATOR), {"env.where": where}, engine=engine) as box:
+        for _ in range(2):  # the second call of an export takes the fast way
+            assert box.call_bytes("echo", data, -5, result="packed") == data
+        with box.context() as ctx:
+            assert ctx.call_bytes("echo", data, -5, result="packed") == data
+            ctx.finish()
+        if engine == "kvm":
+            assert box.verify() == 0
+    assert asked == [size, -5] * 3
+
+
+@pytest.mark.parametrize("size", [8, 200_000])
+def test_failures_in_the_allocator_and_in_the_call_leave_a_sandbox_that_works(engine, guest, size):
+    answers: list[object] = []
+
+    def where(length: int) -> object:
+        return answers.pop(0)
+
+    with Sandbox(guest(CALLING_ALLOCATOR), {"env.where": where}, engine=engine, deadline=0.05) as box:
+        for _ in range(2):
+            answers[:] = [ValueError]
+            with pytest.raises(HostFunctionError):
+                box.call_bytes("echo", bytes(size), 0, result="packed")
+            answers[:] = [8 << 16]
+            with pytest.raises(AbiViolation, match=f"'malloc' returned {8 << 16} for {size} bytes, outside"):
+                box.call_bytes("echo", bytes(size), 0, result="packed")
+            answers[:] = [0]
+            with pytest.raises(AbiViolation, match=f"null for {size} bytes"):
+                box.call_bytes("echo", bytes(size), 0, result="packed")
+            answers[:] = [4096]
+            with pytest.raises(GuestTimeout):
+                box.call_bytes("loop", bytes(size), result="packed")
+            answers[:] = [4096, 0]
+            assert box.call_bytes("echo", bytes(size), 0, result="packed") == bytes(size)
+            assert answers == []

@@ -10,8 +10,8 @@ pub mod map;
 
 pub use boot::Boot;
 pub use mailbox::{
-    Control, FromGuest, MAX_VALUES, Mailbox, POSTED_BYTES, POSTED_MODES, PostedHeader, TEXT_BYTES, Text,
-    ToGuest, Value,
+    Control, FromGuest, MAX_VALUES, Mailbox, NO_ALLOCATOR, POSTED_BYTES, POSTED_MODES, PostedHeader,
+    TEXT_BYTES, Text, ToGuest, VECTOR_ALLOC_ARGS, VECTOR_BYTES, VECTOR_PARAMS, Value, VectorArea, VectorHead,
 };
 
 /// What the host asks of the guest: `ToGuest::word`. Zero means "nothing yet".
@@ -30,6 +30,8 @@ pub mod op {
     pub const GLOBAL_SET: u32 = 6;
     /// Answer at once: the cost of the exchange alone.
     pub const NOP: u32 = 7;
+    /// As `CALL`, with a byte vector: see [`super::VectorArea`].
+    pub const BYTES: u32 = 8;
 }
 
 /// What the guest answers: `FromGuest::word`. Zero means "nothing yet".
@@ -48,6 +50,8 @@ pub mod answer {
     pub const FATAL: u32 = 6;
     /// Instantiation failed for a reason that is not a trap; text in `Mailbox::text`.
     pub const LINK_FAILED: u32 = 7;
+    /// `op::BYTES`: the allocator gave an address, `values[0]`, where the bytes are not inside memory.
+    pub const NO_ROOM: u32 = 8;
 }
 
 /// What the value stored to the doorbell page means.

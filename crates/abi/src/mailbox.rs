@@ -70,6 +70,35 @@ pub struct Text {
     pub bytes: [u8; TEXT_BYTES],
 }
 
+/// Bytes that one `op::BYTES` carries; longer vectors are written to guest RAM by the host.
+pub const VECTOR_BYTES: usize = 64 * 1024 - size_of::<VectorHead>();
+/// `op::BYTES` is for functions with at most this many parameters.
+pub const VECTOR_PARAMS: usize = 16;
+/// Arguments of an allocator at most.
+pub const VECTOR_ALLOC_ARGS: usize = 4;
+/// `VectorHead::alloc`: none, the bytes go to `scratch`.
+pub const NO_ALLOCATOR: u32 = u32::MAX;
+
+/// What `op::BYTES` does before the call: the export `alloc` is called with `n_alloc` of `alloc_args`, `len` bytes are
+/// copied where it says, and the arguments at `at` and `at + 1` become their address and length. One cache line.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug)]
+pub struct VectorHead {
+    pub alloc: u32,
+    pub n_alloc: u32,
+    pub at: u32,
+    pub len: u32,
+    pub scratch: u64,
+    pub alloc_args: [u64; VECTOR_ALLOC_ARGS],
+}
+
+/// Host to guest: the byte vector of a request `op::BYTES`. With its answer `DONE` `FromGuest::aux` is the address.
+#[repr(C, align(4096))]
+pub struct VectorArea {
+    pub head: VectorHead,
+    pub data: [u8; VECTOR_BYTES],
+}
+
 #[repr(C, align(4096))]
 pub struct Mailbox {
     pub to_guest: ToGuest,
@@ -79,6 +108,7 @@ pub struct Mailbox {
     /// For each import: 0 = call, 1 = posted, 2 + k = posted with the bytes that parameters k and k+1 name.
     pub posted_modes: [u8; POSTED_MODES],
     pub posted: [u8; POSTED_BYTES],
+    pub vector: VectorArea,
 }
 
 const _: () = {
@@ -91,7 +121,10 @@ const _: () = {
     assert!(offset_of!(Mailbox, text) == 0x9000);
     assert!(offset_of!(Mailbox, posted_modes) == 0xa000);
     assert!(offset_of!(Mailbox, posted) == 0xb000);
-    assert!(size_of::<Mailbox>() == 0x1b000);
+    assert!(offset_of!(Mailbox, vector) == 0x1b000);
+    assert!(size_of::<Mailbox>() == 0x2b000);
+    assert!(size_of::<VectorHead>() == 64);
+    assert!(size_of::<VectorArea>() == 0x10000);
     assert!(size_of::<PostedHeader>() == 16);
     assert!(offset_of!(Control, idle_ticks) == 8);
 };

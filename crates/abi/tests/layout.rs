@@ -20,7 +20,7 @@ fn layout() -> String {
     macro_rules! constants {
         ($($($part:ident)::+),+ $(,)?) => { $(line(stringify!($($part)::+), u64::from($($part)::+));)+ };
     }
-    sizes!(Mailbox, ToGuest, FromGuest, Control, Text, PostedHeader, Boot, Value);
+    sizes!(Mailbox, ToGuest, FromGuest, Control, Text, PostedHeader, VectorHead, VectorArea, Boot, Value);
     offsets!(
         Mailbox.to_guest,
         Mailbox.from_guest,
@@ -28,6 +28,14 @@ fn layout() -> String {
         Mailbox.text,
         Mailbox.posted_modes,
         Mailbox.posted,
+        Mailbox.vector,
+        VectorHead.alloc,
+        VectorHead.n_alloc,
+        VectorHead.at,
+        VectorHead.len,
+        VectorHead.scratch,
+        VectorHead.alloc_args,
+        VectorArea.data,
         ToGuest.word,
         ToGuest.index,
         ToGuest.n,

@@ -3,7 +3,7 @@
 use core::arch::asm;
 use core::mem::offset_of;
 use core::ptr::{read_volatile, write_volatile};
-use hlfuzz_abi::{Control, Mailbox, Value, bell, map, transport};
+use hlfuzz_abi::{Control, Mailbox, Value, VectorHead, bell, map, transport};
 
 /// Address of a field of the mailbox, which is mapped for as long as the VM exists.
 macro_rules! field {
@@ -46,6 +46,13 @@ pub fn answer_memory(base: u64, len: u64) {
         write_volatile(field!(from_guest.memory), base);
         write_volatile(field!(from_guest.memory_len), len);
     }
+}
+
+/// The head of a byte vector, read once, and its bytes.
+pub fn request_vector() -> (VectorHead, *const u8) {
+    let data: *mut u8 = field!(vector.data);
+    // SAFETY: mailbox memory, see `field`; every bit pattern is a head.
+    (unsafe { read_volatile::<VectorHead>(field!(vector.head)) }, data)
 }
 
 pub fn posted_used() -> u32 {

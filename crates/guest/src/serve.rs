@@ -6,7 +6,10 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::copy_nonoverlapping;
-use hlfuzz_abi::{Boot, MAX_VALUES, POSTED_BYTES, PostedHeader, Value, answer, op, trap};
+use hlfuzz_abi::{
+    Boot, MAX_VALUES, NO_ALLOCATOR, POSTED_BYTES, PostedHeader, VECTOR_ALLOC_ARGS, VECTOR_BYTES,
+    VECTOR_PARAMS, Value, answer, op, trap,
+};
 use wasmtime::*;
 
 /// An export by its position in the module's list; what cannot be asked for is `Other`.
@@ -90,6 +93,10 @@ fn request_once(mut store: impl AsContextMut<Data = State>, request: u32) -> u32
             Some(Slot::Func { func, params, results }) => call(store, func, params, results),
             _ => refuse("no exported function at that position"),
         },
+        op::BYTES => match slot() {
+            Some(Slot::Func { func, params, results }) => call_bytes(store, func, params, results),
+            _ => refuse("no exported function at that position"),
+        },
         op::MEMORY => match slot() {
             Some(Slot::Memory(memory)) => {
                 let (base, len) = (memory.data_ptr(&store) as u64, memory.data_size(&store) as u64);
@@ -156,12 +163,78 @@ fn call(mut store: impl AsContextMut<Data = State>, func: Func, params: u32, res
     };
     match outcome {
         Ok(()) => done(results),
-        Err(error) => {
-            let _ = store.as_context_mut().take_pending_exception();
-            let (word, aux) = classify(&error);
-            exchange::answer_header(aux, 0);
-            word
+        Err(error) => failed(store, &error),
+    }
+}
+
+fn failed(mut store: impl AsContextMut<Data = State>, error: &Error) -> u32 {
+    let _ = store.as_context_mut().take_pending_exception();
+    let (word, aux) = classify(error);
+    exchange::answer_header(aux, 0);
+    word
+}
+
+/// `call` with a byte vector: room from the allocator, the bytes, the call, in one exchange.
+fn call_bytes(mut store: impl AsContextMut<Data = State>, func: Func, params: u32, results: u32) -> u32 {
+    let (head, data) = exchange::request_vector();
+    let (at, len) = (head.at as usize, head.len as usize);
+    let fits = params as usize <= VECTOR_PARAMS && at + 2 <= params as usize && len <= VECTOR_BYTES;
+    if exchange::request_n() != params || !fits || head.n_alloc as usize > VECTOR_ALLOC_ARGS {
+        return refuse("wrong number of arguments");
+    }
+    let mut args = [[0; 2]; VECTOR_PARAMS];
+    // The answer of a host function that the allocator calls would lie where the arguments are.
+    // SAFETY: the block holds MAX_VALUES values.
+    unsafe { copy_nonoverlapping(exchange::request_values(), args.as_mut_ptr(), params as usize) };
+    let address = if head.alloc == NO_ALLOCATOR {
+        head.scratch as usize
+    } else {
+        let alloc = match store.as_context().data().exports.get(head.alloc as usize).copied() {
+            Some(Slot::Func { func, params, results: 1 }) if params == head.n_alloc => func,
+            _ => return refuse("no allocator at that position"),
+        };
+        let mut values = [[0; 2]; VECTOR_ALLOC_ARGS];
+        for (value, arg) in values.iter_mut().zip(head.alloc_args) {
+            value[0] = arg;
         }
+        // SAFETY: it holds more values than the function has parameters and results; the host has checked the types.
+        let outcome = unsafe {
+            let count = head.n_alloc.max(1) as usize;
+            let slots = core::ptr::slice_from_raw_parts_mut(values.as_mut_ptr().cast::<ValRaw>(), count);
+            alloc.call_unchecked(&mut store, slots)
+        };
+        if let Err(error) = outcome {
+            return failed(store, &error);
+        }
+        values[0][0] as u32 as usize
+    };
+    let Some(memory) = store.as_context().data().memory else {
+        return refuse("no exported memory for the bytes");
+    };
+    let size = memory.data_size(&store);
+    let no_room = address == 0 && len != 0 && head.alloc != NO_ALLOCATOR;
+    if no_room || address > size || len > size - address {
+        // SAFETY: the block holds at least one value.
+        unsafe { *exchange::answer_values() = [address as u64, 0] };
+        exchange::answer_header(0, 1);
+        return answer::NO_ROOM;
+    }
+    (args[at], args[at + 1]) = ([address as u64, 0], [len as u64, 0]);
+    let values = exchange::answer_values();
+    // SAFETY: `address` and `len` are inside memory; the rest as in `call`.
+    let outcome = unsafe {
+        copy_nonoverlapping(data, memory.data_ptr(&store).add(address), len);
+        copy_nonoverlapping(args.as_ptr(), values, params as usize);
+        let slots =
+            core::ptr::slice_from_raw_parts_mut(values.cast::<ValRaw>(), params.max(results) as usize);
+        func.call_unchecked(&mut store, slots)
+    };
+    match outcome {
+        Ok(()) => {
+            exchange::answer_header(address as u32, results);
+            answer::DONE
+        }
+        Err(error) => failed(store, &error),
     }
 }
 

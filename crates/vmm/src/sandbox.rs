@@ -69,6 +69,8 @@ pub struct Sandbox {
     reset_after: bool,
     vector: VectorCall,
     results: Vec<Value>,
+    /// `FromGuest::aux` of the last `DONE`.
+    aux: u32,
     posted: Queue,
     trap: Option<TrapCause>,
     /// Why the sandbox is dead, once it is.
@@ -152,6 +154,7 @@ impl Sandbox {
             reset_after: false,
             vector: VectorCall::default(),
             results: Vec::new(),
+            aux: 0,
             posted: Queue::default(),
             trap: None,
             dead: None,

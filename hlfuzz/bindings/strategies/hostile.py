@@ -85,13 +85,13 @@ def _truncate(draw: st.DrawFn, format_: Format, data: bytes, _: SearchStrategy[b
 
 def _double(draw: st.DrawFn, format_: Format, data: bytes, _: SearchStrategy[bytes]) -> bytes:
     """A part is there twice."""
-    start, end = _part(draw, data)
+    start, end = _part(draw, format_, data)
     return data[:end] + data[start:end] + data[end:]
 
 
 def _remove(draw: st.DrawFn, format_: Format, data: bytes, _: SearchStrategy[bytes]) -> bytes:
     """A part is missing."""
-    start, end = _part(draw, data)
+    start, end = _part(draw, format_, data)
     return data[:start] + data[end:]
 
 
@@ -113,9 +113,11 @@ def _splice(draw: st.DrawFn, format_: Format, data: bytes, encodings: SearchStra
     return data[:at] + other[at:]
 
 
-def _part(draw: st.DrawFn, data: bytes) -> tuple[int, int]:
-    start = draw(st.integers(0, len(data)))
-    return start, draw(st.integers(start, len(data)))
+def _part(draw: st.DrawFn, format_: Format, data: bytes) -> tuple[int, int]:
+    # FlatBuffers: whole words, so that what follows keeps its alignment.
+    unit = 1 if format_ is Format.PROTO else 4
+    start = draw(st.integers(0, len(data) // unit))
+    return unit * start, unit * draw(st.integers(start, len(data) // unit))
 
 
 _Change = Callable[[st.DrawFn, Format, bytes, SearchStrategy[bytes]], bytes]

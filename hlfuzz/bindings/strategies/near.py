@@ -7,10 +7,13 @@ relaxed form of the schema; text that is no UTF-8 is put into finished bytes, in
 from __future__ import annotations
 
 import copy
-import functools
 import math
-from collections.abc import Iterator
+import operator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache, partial
 from typing import Any, Final, Unpack
 
 from hypothesis import strategies as st
@@ -20,10 +23,9 @@ from hlfuzz.bindings.interface import Interface
 from hlfuzz.bindings.strategies.bounds import Bounds, BoundsOptions
 from hlfuzz.bindings.strategies.relax import relaxed
 from hlfuzz.bindings.strategies.sites import Site, sites
-from hlfuzz.bindings.strategies.values import Builder, builder, name_of
+from hlfuzz.bindings.strategies.values import builder, name_of
 from hlfuzz.schema.ir import Bytes, Enum, Named, Number, Presence, RecordKind, Scalar, String, Type, Vector
 from hlfuzz.schema.values import is_byte_vector
-from hlfuzz.schema.wire.base import Codec
 
 SIZES: Final = (127, 128, 255, 256, 16_383, 16_384, 65_535, 65_536)
 """Lengths of text and byte vectors round which one more byte of length is needed somewhere."""
@@ -42,14 +44,23 @@ class NearValid:
     what: str
 
 
+class _Kind(StrEnum):
+    """What a change is about; all are drawn equally often."""
+
+    BOUNDARY = "boundary"
+    SIZE = "size"
+    MEMBER = "member"
+    ABSENT = "absent"
+    TEXT = "text"
+
+
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """Another value for a site, to be encoded by the schema or by its relaxed form."""
+    """Another value for a field. `make` makes it, because most of them are never used and some are large."""
 
-    site: Site
-    value: Any
+    kind: _Kind
     what: str
-    relaxed: bool = False
+    make: Callable[[], Any]
     bad_text: bytes = b""
 
 
@@ -62,66 +73,76 @@ def near_valid(
     without fields gives its encoding as it is. Raises `UsageError` as `valid`, and for other types.
     """
     name = name_of(interface, record)
-    make = builder(interface, Bounds(**bounds))
-    return _near_valid(interface, make, name, make.definition(name))
-
-
-@functools.lru_cache(maxsize=64)
-def _relaxed_codec(interface: Interface) -> Codec:
-    return Interface(relaxed(interface.schema), interface.classes).codec
+    return _near_valid(interface, name, builder(interface, Bounds(**bounds)).definition(name))
 
 
 @st.composite
-def _near_valid(
-    draw: st.DrawFn, interface: Interface, make: Builder, name: str, values: SearchStrategy[Any]
-) -> NearValid:
+def _near_valid(draw: st.DrawFn, interface: Interface, name: str, values: SearchStrategy[Any]) -> NearValid:
     # A copy, because parts of a value may be shared and this one is changed.
     value = copy.deepcopy(draw(values))
-    places = [s for s in sites(interface, name, value) if any(True for _ in _changes(interface, s))]
-    if not places:
+    places = [(site, list(_changes(interface, site))) for site in sites(interface, name, value)]
+    kinds = {change.kind for _, changes in places for change in changes}
+    if not kinds:
         return NearValid(interface.codec.encode(name, value), "no field to change")
-    site = draw(st.sampled_from(places))
-    change = draw(st.sampled_from(list(_changes(interface, site))))
-    site.put(change.value)
-    codec = _relaxed_codec(interface) if change.relaxed else interface.codec
-    data = codec.encode(name, value)
+    kind = draw(st.sampled_from([k for k in _Kind if k in kinds]))
+    fitting = [(site, fit) for site, all_ in places if (fit := [c for c in all_ if c.kind is kind])]
+    site, changes = draw(st.sampled_from(fitting))
+    change = draw(st.sampled_from(changes))
+    site.put(change.make())
+    strict = kind not in (_Kind.MEMBER, _Kind.ABSENT)
+    data = interface.codec.encode(name, value) if strict else _encode_relaxed(interface, name, value)
     if change.bad_text:
         data = data.replace(_MARKER.encode(), change.bad_text.ljust(len(_MARKER), b"a"), 1)
     return NearValid(data, f"{site.path}: {change.what}")
+
+
+@lru_cache(maxsize=64)
+def _relaxed(interface: Interface) -> Interface:
+    return Interface(relaxed(interface.schema), interface.classes)
+
+
+def _encode_relaxed(interface: Interface, name: str, value: Any) -> bytes:
+    other = _relaxed(interface)
+    for site in sites(interface, name, value, sys.maxsize):
+        # FlatBuffers: a vector of one-byte enums is one of one-byte numbers there, and so bytes.
+        same = next(f for f in other.schema.record(site.record.name).fields if f.id == site.field.id)
+        if is_byte_vector(same.type) and isinstance(site.get(), list):
+            site.put(bytes(site.get()))
+    return other.codec.encode(name, value)
 
 
 def _changes(interface: Interface, site: Site) -> Iterator[_Change]:
     field, type_ = site.field, site.field.type
     if field.nested is not None:
         return
-    in_struct = site.record.kind is RecordKind.STRUCT
     definition = interface.schema.by_name[type_.name] if isinstance(type_, Named) else None
     match type_:
         case Number(scalar):
             for value in boundaries(scalar):
-                yield _Change(site, value, f"boundary {value!r}")
+                yield _Change(_Kind.BOUNDARY, f"boundary {value!r}", partial(_same, value))
         case String():
-            yield _Change(site, "", "empty text")
-            for size in SIZES:
-                yield _Change(site, "a" * size, f"text of {size} bytes")
-            if type_.checked:
-                for bad in _BAD_TEXT:
-                    yield _Change(site, _MARKER, f"text with {bad!r}, no UTF-8", bad_text=bad)
+            for size in (0, *SIZES):
+                yield _Change(_Kind.SIZE, f"text of {size} bytes", partial(str.ljust, "", size, "a"))
+            for bad in _BAD_TEXT if type_.checked else ():
+                yield _Change(_Kind.TEXT, f"text with {bad!r}, no UTF-8", partial(_same, _MARKER), bad)
         case _ if is_byte_vector(type_) or isinstance(type_, Bytes):
             for size in (0, *SIZES):
-                yield _Change(site, bytes(size), f"{size} bytes")
+                yield _Change(_Kind.SIZE, f"{size} bytes", partial(bytes, size))
         case Named() if isinstance(definition, Enum):
             for value in _strangers(definition):
-                yield _Change(site, value, f"{value} is no member of {definition.name}", relaxed=True)
-        case Vector(element):
-            items = site.get()
-            if items and not isinstance(element, Bytes):
-                for size in ELEMENTS:
-                    yield _Change(site, [items[0]] * size, f"{size} elements")
+                what = f"{value} is no member of {definition.name}"
+                yield _Change(_Kind.MEMBER, what, partial(_same, value))
+        case Vector() if site.get():
+            for size in ELEMENTS:
+                yield _Change(_Kind.SIZE, f"{size} elements", partial(operator.mul, site.get()[:1], size))
         case _:
             pass
-    if field.presence is Presence.REQUIRED and not in_struct:
-        yield _Change(site, _absent(type_), "required and absent", relaxed=True)
+    if field.presence is Presence.REQUIRED and site.record.kind is not RecordKind.STRUCT:
+        yield _Change(_Kind.ABSENT, "required and absent", partial(_absent, type_))
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def boundaries(scalar: Scalar) -> tuple[Any, ...]:

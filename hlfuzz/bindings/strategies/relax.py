@@ -66,10 +66,7 @@ def _type(schema: Schema, type_: Type) -> Type:
             coding = Coding.VARINT if schema.format is Format.PROTO else Coding.PLAIN
             return Number(found.scalar, coding)
         case Vector(element, packed):
-            # "Packed" says nothing to FlatBuffers; it keeps a vector of one-byte enums a list, not bytes.
-            is_enum = isinstance(element, Named) and isinstance(schema.by_name[element.name], Enum)
-            mark = packed or (is_enum and schema.format is Format.FBS)
-            return Vector(cast("Element", _type(schema, element)), mark)
+            return Vector(cast("Element", _type(schema, element)), packed)
         case Array(element, length):
             return Array(cast("Number | Named", _type(schema, element)), length)
         case Map(key, value):

@@ -10,7 +10,7 @@ from hlfuzz.bindings.interface import Interface
 from hlfuzz.schema.ir import Field, Map, Named, Record, Schema, Type, Union, Vector
 from hlfuzz.schema.names import field_names
 
-MAX_SITES: Final = 400
+MAX_SITES: Final = 200
 """Places of one value that are looked at; a value has more only when its bounds are large."""
 
 
@@ -33,7 +33,7 @@ class Site:
         setattr(self.owner, self.attribute, value)
 
 
-def sites(interface: Interface, name: str, value: Any) -> list[Site]:
+def sites(interface: Interface, name: str, value: Any, limit: int = MAX_SITES) -> list[Site]:
     """The fields of a value of the record `name` and of the records in it, outermost first."""
     schema = interface.schema
     held = {interface.classes.variants[u.name, v.tag]: v.type for u in _unions(schema) for v in u.variants}
@@ -41,7 +41,7 @@ def sites(interface: Interface, name: str, value: Any) -> list[Site]:
     waiting: list[tuple[str, Record, Any]] = [("", schema.record(name), value)]
     for path, record, owner in waiting:
         for field, attribute in zip(record.fields, field_names(record).values(), strict=True):
-            if len(found) >= MAX_SITES:
+            if len(found) >= limit:
                 return found
             site = Site(f"{path}.{field.name}" if path else field.name, owner, attribute, record, field)
             found.append(site)

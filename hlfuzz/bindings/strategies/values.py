@@ -60,6 +60,24 @@ def builder(interface: Interface, bounds: Bounds) -> Builder:
     return Builder(interface, bounds)
 
 
+class _Named:
+    """A strategy by its type's name. Without it the text of a strategy, which every failure shows, would hold
+    that of all types inside, again and again."""
+
+    def __init__(self, name: str, strategy: SearchStrategy[Any]) -> None:
+        self._name = name
+        self.strategy = strategy
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+@st.composite
+def value_of(draw: st.DrawFn, type: _Named) -> Any:
+    """Values of a definition."""
+    return draw(type.strategy)
+
+
 class Builder:
     """Makes strategies for the types of one interface, each once for each depth."""
 
@@ -89,7 +107,7 @@ class Builder:
     def _definition(self, name: str, depth: int) -> SearchStrategy[Any]:
         found = self._made.get((name, depth))
         if found is None:
-            found = self._made[name, depth] = self._make(name, depth)
+            found = self._made[name, depth] = value_of(_Named(name, self._make(name, depth)))
         return found
 
     def _make(self, name: str, depth: int) -> SearchStrategy[Any]:
@@ -153,11 +171,8 @@ class Builder:
         match type_:
             case Number(scalar):
                 return self.number(scalar)
-            case String():
-                return st.text(st.characters(codec="utf-8"), max_size=bounds.max_text)
-            case CString():
-                no_zero = st.characters(codec="utf-8", exclude_characters="\0")
-                return st.text(no_zero, max_size=bounds.max_text)
+            case String() | CString():
+                return _text(bounds.max_text, "\0" if isinstance(type_, CString) else "")
             case _ if is_byte_vector(type_):
                 return st.binary(max_size=bounds.max_bytes)
             case Bytes():
@@ -189,6 +204,13 @@ class Builder:
             width = 32 if scalar is Scalar.F32 else 64
             return st.floats(width=width, allow_nan=self.bounds.allow_nan)
         return st.integers(*scalar.range)
+
+
+def _text(most: int, without: str) -> SearchStrategy[str]:
+    """ASCII as often as anything: what parsers look for is seldom found among a million characters."""
+    ascii_text = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=most)
+    any_text = st.text(st.characters(codec="utf-8", exclude_characters=without), max_size=most)
+    return st.one_of(ascii_text, any_text)
 
 
 def name_of(interface: Interface, record: type[Any] | str) -> str:

@@ -114,7 +114,7 @@ impl Sandbox {
 
     /// Writes a request, all but its word.
     #[inline]
-    fn request(&mut self, op: u32, index: u32, values: &[Value]) {
+    pub(super) fn request(&mut self, op: u32, index: u32, values: &[Value]) {
         let mailbox = self.mailbox_ptr();
         // SAFETY: counts were checked against the interface, whose functions have at most MAX_VALUES of each.
         unsafe {
@@ -147,7 +147,7 @@ impl Sandbox {
     }
 
     #[inline]
-    fn go(&mut self) -> Status {
+    pub(super) fn go(&mut self) -> Status {
         self.phase = Phase::Running;
         self.conclude()
     }
@@ -197,6 +197,7 @@ impl Sandbox {
             answer::DONE => {
                 let n = self.open.pop().unwrap_or(0) as usize;
                 self.read_values(n);
+                self.aux = aux;
                 self.after_call();
                 Status::Done
             }
@@ -225,6 +226,12 @@ impl Sandbox {
                     TrapCause::HostFailed
                 });
                 Status::Trap
+            }
+            answer::NO_ROOM if self.vector.is_at_once() => {
+                self.open.pop();
+                self.read_values(1);
+                self.after_call();
+                self.no_room()
             }
             answer::REFUSED => {
                 self.open.pop();

@@ -1,10 +1,11 @@
 //! Calls with a byte vector: room from the guest's allocator, the call, and the bytes that it gives back, as one.
 //!
-//! The allocator may make host calls, and both calls may outlast a slice, so the steps are kept here and go on when
-//! the call that is open ends (`finish_call`).
+//! What fits the mailbox goes there, and the runtime in the VM does it all in one exchange (`op::BYTES`). Longer
+//! vectors are written to guest RAM between two calls. Either may make host calls and outlast a slice, so what is left
+//! to do is kept here, and done when the call that is open ends (`finish_call`).
 
-use super::{Phase, Sandbox, Status, TrapCause};
-use hlfuzz_abi::Value;
+use super::{Phase, Sandbox, Status, TrapCause, Used};
+use hlfuzz_abi::{NO_ALLOCATOR, VECTOR_ALLOC_ARGS, VECTOR_BYTES, VECTOR_PARAMS, Value, VectorHead, op};
 
 /// Where a byte vector goes.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +57,8 @@ enum Step {
     Idle,
     Allocating,
     Calling,
+    /// As `Calling`, with the allocation and the copy as parts of the call.
+    AtOnce,
 }
 
 /// The byte-vector call that is open, and the bytes of the last one that ended well. Its buffers are kept.
@@ -80,9 +83,46 @@ impl VectorCall {
         self.step != Step::Idle
     }
 
+    #[inline]
+    pub(super) fn is_at_once(&self) -> bool {
+        self.step == Step::AtOnce
+    }
+
     pub(super) fn end(&mut self) {
         self.step = Step::Idle;
     }
+}
+
+/// The request for `op::BYTES`; None when it cannot say this.
+#[inline]
+fn head(call: &BytesCall, len: usize) -> Option<VectorHead> {
+    let mut head = VectorHead {
+        alloc: NO_ALLOCATOR,
+        n_alloc: 0,
+        at: call.at as u32,
+        len: len as u32,
+        scratch: 0,
+        alloc_args: [0; VECTOR_ALLOC_ARGS],
+    };
+    match call.room {
+        Room::Scratch(address) => head.scratch = address,
+        Room::Allocator { export, args, len_at } => {
+            (head.alloc, head.n_alloc) = (export, args.len() as u32);
+            for (to, arg) in head.alloc_args.get_mut(..args.len())?.iter_mut().zip(args) {
+                *to = arg[0];
+            }
+            *head.alloc_args.get_mut(..args.len())?.get_mut(len_at)? = len as u64;
+        }
+    }
+    Some(head)
+}
+
+fn outside(address: u64, len: usize, size: u64) -> String {
+    format!("the allocator returned {address} for {len} bytes, outside memory 0..{size}")
+}
+
+fn scratch_outside(address: u64, len: usize, size: u64) -> String {
+    format!("{len} bytes at scratch address {address} are outside memory 0..{size}: choose a lower address")
 }
 
 /// Addresses are 32-bit: a result's upper half is not part of an i32.
@@ -112,6 +152,13 @@ impl Sandbox {
         if data.len() as u64 > WORD {
             return self.invalid(format!("{} bytes are more than a 32-bit memory has", data.len()));
         }
+        if data.len() <= VECTOR_BYTES
+            && call.args.len() <= VECTOR_PARAMS
+            && self.snapshot.is_some()
+            && let Some(head) = head(call, data.len())
+        {
+            return self.call_at_once(call, head, data, results);
+        }
         let it = &mut self.vector;
         if it.out.capacity() > KEPT_BYTES || it.data.capacity() > KEPT_BYTES {
             (it.out, it.data) = (Vec::new(), Vec::new());
@@ -123,11 +170,7 @@ impl Sandbox {
         match call.room {
             Room::Scratch(address) => {
                 if self.write(None, address, data) != Ok(true) {
-                    return self.invalid(format!(
-                        "{} bytes at scratch address {address} are outside memory 0..{}: choose a lower address",
-                        data.len(),
-                        self.memory.1
-                    ));
+                    return self.invalid(scratch_outside(address, data.len(), self.memory.1));
                 }
                 self.enter(address, data.len())
             }
@@ -155,6 +198,49 @@ impl Sandbox {
         }
     }
 
+    #[inline]
+    fn call_at_once(&mut self, call: &BytesCall, head: VectorHead, data: &[u8], results: u32) -> Status {
+        let it = &mut self.vector;
+        (it.step, it.form) = (Step::AtOnce, call.form);
+        it.out.clear();
+        let mailbox = self.mailbox_ptr();
+        // SAFETY: the caller checked the length; the guest does not read before the request.
+        unsafe {
+            (&raw mut (*mailbox).vector.head).write_volatile(head);
+            let to = (&raw mut (*mailbox).vector.data).cast::<u8>();
+            std::ptr::copy_nonoverlapping(data.as_ptr(), to, data.len());
+        }
+        self.used = Used::default();
+        self.stats.calls += 1;
+        self.open.push(results);
+        self.request(op::BYTES, call.export, call.args);
+        let status = self.go();
+        if self.phase == Phase::Idle && self.open.is_empty() && self.vector.is_at_once() {
+            self.vector.step = Step::Idle;
+            if status == Status::Done {
+                self.vector.address = u64::from(self.aux);
+                return self.collect();
+            }
+        }
+        status
+    }
+
+    /// The runtime found that the bytes do not fit where the allocator said.
+    #[cold]
+    pub(super) fn no_room(&mut self) -> Status {
+        self.vector.step = Step::Idle;
+        // SAFETY: mailbox memory; the host wrote it.
+        let head = unsafe { (&raw const (*self.mailbox_ptr()).vector.head).read_volatile() };
+        let (len, size) = (head.len as usize, self.memory.1);
+        if head.alloc == NO_ALLOCATOR {
+            return self.invalid(scratch_outside(head.scratch, len, size));
+        }
+        match self.allocated(len) {
+            Ok(address) => self.lied(outside(address, len, size)),
+            Err(why) => self.lied(why),
+        }
+    }
+
     /// The bytes that the last byte-vector call gave back.
     pub fn result_bytes(&self) -> &[u8] {
         &self.vector.out
@@ -178,6 +264,10 @@ impl Sandbox {
                 status
             }
             (Status::Done, Step::Calling) => self.collect(),
+            (Status::Done, Step::AtOnce) => {
+                self.vector.address = u64::from(self.aux);
+                self.collect()
+            }
             _ => status,
         }
     }
@@ -196,11 +286,7 @@ impl Sandbox {
     fn placed(&mut self, address: u64, data: &[u8]) -> Status {
         match self.write(None, address, data) {
             Ok(true) => self.enter(address, data.len()),
-            Ok(false) => self.lied(format!(
-                "the allocator returned {address} for {} bytes, outside memory 0..{}",
-                data.len(),
-                self.memory.1
-            )),
+            Ok(false) => self.lied(outside(address, data.len(), self.memory.1)),
             Err(status) => status,
         }
     }
