@@ -71,15 +71,17 @@ class DiskFiles:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise Unreadable(f"cannot open it: {reason}", "check the path and its permissions") from None
-        with os.fdopen(handle, "rb") as stream:
-            mode = os.fstat(stream.fileno()).st_mode
+        try:
+            mode = os.fstat(handle).st_mode
             if not stat.S_ISREG(mode):
                 what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
                 raise Unreadable(f"it is {what}", "give a .fbs file")
-            try:
+            with os.fdopen(handle, "rb", closefd=False) as stream:
                 return stream.read(MAX_FILE_BYTES + 1)
-            except OSError as error:
-                raise Unreadable(f"cannot read it: {error.strerror}") from None
+        except OSError as error:
+            raise Unreadable(f"cannot read it: {error.strerror}") from None
+        finally:
+            os.close(handle)
 
     def known(self) -> Sequence[str]:
         """See `Files`."""
