@@ -102,6 +102,28 @@ def test_the_tutorial_runs_from_its_first_line_to_its_last(
         shell(command, exit_code=1)
 
 
+def test_the_tutorial_from_schema_to_call_runs_from_its_first_line_to_its_last(
+    shell, installed: Installed, tmp_path: Path
+) -> None:
+    page = blocks("docs/tutorial-schema.md")
+    assert [b.language for b in page] == ["fbs", "console", "c", "console", "python", "python", "python"]
+    schema, generating, source, compiling, *programs = page
+    (tmp_path / "words.fbs").write_text(schema.text)
+    (tmp_path / "guest.c").write_text(source.text)
+    ((command, printed),) = commands(generating)
+    assert shell(command).splitlines() == printed
+    for command, _ in commands(compiling):
+        shell(command)
+    program = "".join(block.text for block in programs)
+    (tmp_path / "host.py").write_text(program)
+    done = installed.run("python", "host.py", cwd=tmp_path)
+    assert done.stdout.split() == promised_output(program), done.stderr
+    ((check, _),) = commands(generating)
+    assert shell(f"{check} --check") != ""
+    (tmp_path / "words_hl.c").write_text("changed")
+    assert "words_hl.c" in shell(f"{check} --check", exit_code=1)
+
+
 @pytest.mark.parametrize("linking", ["static", "shared"])
 def test_the_c_example_compiles_and_runs(linking: str, tmp_path: Path) -> None:
     import wasmtime
