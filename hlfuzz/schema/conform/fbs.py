@@ -37,7 +37,7 @@ _UNION_TAGS = "underlying_type"
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """A field as it is on the wire: `place` is the vtable slot, or the byte offset in a struct."""
+    """A field as it is on the wire: `place` is the byte offset in the struct, or in the vtable of a table."""
 
     name: str
     place: int
@@ -76,7 +76,8 @@ def _records(old: Schema, before: Record, new: Schema, after: Record) -> Iterato
     for slot in new_slots.values():
         path = f"{after.name}.{slot.name}"
         if slot.name in old_slots:
-            yield from _fields(old_slots[slot.name], slot, path, after.kind)
+            tables = before.kind is after.kind is RecordKind.TABLE
+            yield from _fields(old_slots[slot.name], slot, path, tables)
         elif slot.place in by_place:
             was = by_place[slot.place]
             renamed.add(was.name)
@@ -89,10 +90,11 @@ def _records(old: Schema, before: Record, new: Schema, after: Record) -> Iterato
             yield Breakage("field-removed", f"{after.name}.{slot.name}", message, slot.position)
 
 
-def _fields(before: _Slot, after: _Slot, path: str, kind: RecordKind) -> Iterator[Breakage]:
+def _fields(before: _Slot, after: _Slot, path: str, tables: bool) -> Iterator[Breakage]:
     if before.place != after.place:
-        what = "id" if kind is RecordKind.TABLE else "offset"
-        message = f"{what} was {before.place}, is {after.place}"
+        message = f"offset was {before.place}, is {after.place}"
+        if tables:
+            message = f"id was {before.place // 2 - 2}, is {after.place // 2 - 2}"
         yield Breakage("field-moved", path, message, after.position)
     if before.type != after.type:
         message = f"type was {before.type}, is {after.type}"
@@ -132,7 +134,7 @@ def _slots(schema: Schema, record: Record) -> Iterator[_Slot]:
     """Fields in order, with the tags of unions as fields of their own (as flatc has them)."""
     end = 0
     for field in record.fields:
-        place = field.id
+        place = 4 + 2 * field.id
         if record.kind is RecordKind.STRUCT:
             size, align = _layout(schema, field.type)
             place = -(-end // align) * align
@@ -140,7 +142,7 @@ def _slots(schema: Schema, record: Record) -> Iterator[_Slot]:
         element = field.type.element if isinstance(field.type, Vector | Array) else field.type
         if isinstance(element, Named) and isinstance(schema.by_name[element.name], Union):
             tags = f"{_type(schema, field.type)} tag"
-            yield _Slot(f"{field.name}_type", place - 1, tags, None, False, "", field.position)
+            yield _Slot(f"{field.name}_type", place - 2, tags, None, False, "", field.position)
         yield _Slot(
             field.name,
             place,
