@@ -42,7 +42,7 @@ lint: .venv/native
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path crates/guest/Cargo.toml
 	cargo fmt --all --check --manifest-path bench/peer/Cargo.toml

@@ -351,7 +351,8 @@ class Schema:
     """A whole interface: definitions and services of a file and of all it includes, in source order.
 
     `name` is the stem of the main file. `root` and `identifier` are FlatBuffers' root_type and
-    file_identifier (4 characters). `allocator` is raw only: the guest's allocator export, or a scratch address.
+    file_identifier (4 characters). `allocator` is raw only: the guest's allocator export, or a scratch
+    address.
     """
 
     name: str

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hlfuzz.errors import EnvironmentProblem, UsageError
-from hlfuzz.fuzz import Store, load, read_seeds
 from hlfuzz.files import write_file
+from hlfuzz.fuzz import Store, load, read_seeds
 from hlfuzz.fuzz.store import MAX_SEED_BYTES, read_json
 
 

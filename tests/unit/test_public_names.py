@@ -20,7 +20,9 @@ PUBLIC = {
         "HlfuzzError", "UsageError", "ModuleError", "LinkError", "StartError", "EnvironmentProblem",
         "SandboxClosed", "WrongThread", "ForkedProcess", "ContextFinished", "ContextBusy", "HlfuzzWarning",
     },
-    "failed calls": {"CallFailed", "GuestTrap", "GuestTimeout", "AbiViolation", "HostFunctionError", "GuestError"},
+    "failed calls": {
+        "CallFailed", "GuestTrap", "GuestTimeout", "AbiViolation", "HostFunctionError", "GuestError",
+    },
     "findings": {"Finding"},
 }  # fmt: skip
 
