@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
 from hlfuzz.errors import UsageError
 from hlfuzz.schema.conform.breakage import Breakage
 from hlfuzz.schema.conform.fbs import fbs_breakages
@@ -10,16 +13,23 @@ from hlfuzz.schema.ir import Format, Schema
 
 __all__ = ["Breakage", "conform"]
 
+_RULES: Final[Mapping[Format, Callable[[Schema, Schema], Iterator[Breakage]]]] = {
+    Format.FBS: fbs_breakages,
+    Format.RAW: service_breakages,
+}
+
 
 def conform(old: Schema, new: Schema) -> tuple[Breakage, ...]:
     """What of `old` breaks in `new`; nothing when peers on either understand each other.
 
-    FlatBuffers: the verdicts of `flatc --conform`, and the rules on services. Raises `UsageError` for schemas
-    in different languages.
+    FlatBuffers: the verdicts of `flatc --conform`, and the rules on services. Raw: the rules on services.
+    Raises `UsageError` for schemas in different languages, or in one without rules.
     """
     if old.format is not new.format:
         raise UsageError(
             f"cannot compare a {old.format} schema with a {new.format} one: give two versions of one schema"
         )
-    rules = fbs_breakages if new.format is Format.FBS else service_breakages
-    return tuple(rules(old, new))
+    if new.format not in _RULES:
+        known = ", ".join(_RULES)
+        raise UsageError(f"cannot compare {new.format} schemas: there are rules for {known}")
+    return tuple(_RULES[new.format](old, new))

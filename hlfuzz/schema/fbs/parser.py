@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from hlfuzz.schema.fbs.lexer import EOF, FLOAT, IDENT, INT, STRING
-from hlfuzz.schema.fbs.limits import MAX_FIELDS, MAX_FUNCTIONS
+from hlfuzz.schema.fbs.lexer import EOF, IDENT, INT, STRING
+from hlfuzz.schema.fbs.limits import MAX_FIELDS
+from hlfuzz.schema.fbs.phrases import read_attributes, read_type, read_value
 from hlfuzz.schema.fbs.problems import Problem, Reading, shown, similar
 from hlfuzz.schema.fbs.source import Source
 from hlfuzz.schema.fbs.syntax import (
     AttributeNode,
-    AttributeUse,
     Declaration,
     EnumNode,
     ExtensionNode,
@@ -25,8 +25,6 @@ from hlfuzz.schema.fbs.syntax import (
     RecordNode,
     RootNode,
     ServiceNode,
-    TypeUse,
-    Value,
 )
 from hlfuzz.schema.fbs.tokens import KEYWORDS, Silent, Tokens
 
@@ -148,7 +146,7 @@ class _Parser:
         tokens = self._tokens
         keyword = tokens.take()
         name = tokens.name(f"the name of a {keyword.text}")
-        attributes = self._attributes()
+        attributes = read_attributes(tokens)
         tokens.expect("{")
         fields = self._body(self._field, ";")
         return RecordNode(name, keyword.text == "struct", attributes, fields, keyword.doc)
@@ -178,83 +176,14 @@ class _Parser:
         doc = tokens.token.doc
         name = tokens.name("a field")
         tokens.expect(":")
-        type_ = self._type()
+        type_ = read_type(tokens)
         default = None
         if tokens.at("="):
             tokens.take()
-            default = self._value()
-        attributes = self._attributes()
+            default = read_value(tokens)
+        attributes = read_attributes(tokens)
         tokens.expect(";")
         return FieldNode(name, type_, default, attributes, doc)
-
-    def _type(self) -> TypeUse:
-        tokens = self._tokens
-        if not tokens.at("["):
-            return TypeUse(tokens.dotted("a type"))
-        tokens.take()
-        if tokens.at("["):
-            raise Problem(
-                "vectors and arrays of vectors do not exist",
-                tokens.token.offset,
-                "wrap the inner one in a table",
-            )
-        name = tokens.dotted("the type of the elements")
-        length = None
-        if tokens.at(":"):
-            tokens.take()
-            number = tokens.expect(INT, "the length of the array, a whole number")
-            length = Name(number.text, number.offset)
-        tokens.expect("]")
-        return TypeUse(name, vector=length is None, length=length)
-
-    def _attributes(self) -> tuple[AttributeUse, ...]:
-        tokens = self._tokens
-        if not tokens.at("("):
-            return ()
-        tokens.take()
-        found: list[AttributeUse] = []
-        while True:
-            token = tokens.expect(STRING if tokens.at(STRING) else IDENT, "the name of an attribute")
-            value = None
-            if tokens.at(":"):
-                tokens.take()
-                value = self._value()
-            found.append(AttributeUse(Name(token.text, token.offset), value))
-            if tokens.at(")"):
-                tokens.take()
-                return tuple(found)
-            tokens.expect(",", "',' or ')'")
-
-    def _value(self) -> Value:
-        """A constant, in as many conversion functions as there are."""
-        tokens = self._tokens
-        functions: list[Name] = []
-        while True:
-            start = tokens.token
-            sign = tokens.take().kind if start.kind in ("+", "-") else ""
-            token = tokens.token
-            if sign and token.kind != IDENT:
-                raise tokens.unexpected("the name of a constant")
-            # Only "f(" is a call; in "f (", f is a constant and attributes follow.
-            if token.kind != IDENT or not self._source.text.startswith("(", token.end):
-                break
-            tokens.take()
-            tokens.take()
-            functions.append(Name(sign + token.text, start.offset))
-            if len(functions) > MAX_FUNCTIONS:
-                raise Problem(f"more than {MAX_FUNCTIONS} functions inside each other", start.offset)
-        if token.kind in (IDENT, STRING, INT, FLOAT):
-            tokens.take()
-            value = Value(token.kind, sign + token.text, start.offset, tuple(functions), token.plain)
-        elif token.kind == "[":
-            tokens.take()
-            tokens.expect("]", "']' (a vector can only be empty by default)")
-            value = Value("[]", "[]", start.offset, tuple(functions))
-        else:
-            raise tokens.unexpected("a constant")
-        for _ in functions:
-            tokens.expect(")")
-        return value
 
     def _enum(self) -> EnumNode:
         tokens = self._tokens
@@ -264,14 +193,14 @@ class _Parser:
         underlying = None
         if tokens.at(":"):
             tokens.take()
-            underlying = self._type()
+            underlying = read_type(tokens)
         elif not union:
             raise Problem(
                 f"the type of enum {shown(name.text)} is missing",
                 name.offset,
                 f"write it behind the name: enum {name.text} : int {{ … }}",
             )
-        attributes = self._attributes()
+        attributes = read_attributes(tokens)
         tokens.expect("{")
         members: list[MemberNode] = []
         while not tokens.at("}"):
@@ -297,19 +226,19 @@ class _Parser:
         type_ = None
         if union and tokens.at(":"):
             tokens.take()
-            type_ = self._type()
+            type_ = read_type(tokens)
         value = None
         if tokens.at("="):
             tokens.take()
             number = tokens.expect(INT, "a whole number")
             value = Name(number.text, number.offset)
-        return MemberNode(name, type_, value, self._attributes(), doc)
+        return MemberNode(name, type_, value, read_attributes(tokens), doc)
 
     def _service(self) -> ServiceNode:
         tokens = self._tokens
         keyword = tokens.take()
         name = tokens.name("the name of a service")
-        attributes = self._attributes()
+        attributes = read_attributes(tokens)
         tokens.expect("{")
         if tokens.at("}"):
             raise tokens.unexpected("a method")
@@ -324,6 +253,6 @@ class _Parser:
         tokens.expect(")")
         tokens.expect(":")
         response = tokens.dotted("the table that the method returns")
-        attributes = self._attributes()
+        attributes = read_attributes(tokens)
         tokens.expect(";")
         return MethodNode(name, request, response, attributes, doc)

@@ -103,8 +103,8 @@ class _Resolver:
         self._root = (context.source, node.name.offset)
 
     def _check_defined(self) -> None:
-        known = [*TYPE_NAMES, *self._scope.defined]
         short = {name.rpartition(".")[2]: name for name in self._scope.defined}
+        known = dict.fromkeys((*TYPE_NAMES, *short, *self._scope.defined))
         for record in self._scope.undefined():
             suggestion = "check its namespace, and that its file is included"
             last = record.name.rpartition(".")[2]

@@ -67,7 +67,7 @@ class Scope:
 
     def find_enum(self, name: str) -> EnumDef | None:
         """An enum or union by a name relative to the namespace or one of those round it."""
-        return next((self.enums[n] for n in self._outwards(name, 0) if n in self.enums), None)
+        return next((self.enums[n] for n in self._outwards(name) if n in self.enums), None)
 
     def find_record(self, name: str) -> RecordDef | None:
         """What `use_record` would give, if there is one already."""
@@ -75,9 +75,7 @@ class Scope:
         for known in (self.records.get(name), self.records.get(full)):
             if known is not None and not known.defined:
                 return known
-        if full in self.records:
-            return self.records[full]
-        return next((self.records[n] for n in self._outwards(name, 1) if n in self.records), None)
+        return next((self.records[n] for n in self._outwards(name) if n in self.records), None)
 
     def use_record(self, name: str, source: Source, offset: int) -> RecordDef:
         """A table or struct by name; one that is not there yet is expected to be defined later."""
@@ -121,7 +119,6 @@ class Scope:
         """Records that are used and were never defined."""
         return (r for r in self.records.values() if not r.defined)
 
-    def _outwards(self, name: str, skip: int) -> Iterator[str]:
-        """Full names that a name may stand for: in the namespace without its last `skip` parts first, the
-        global one last; none when there are fewer parts than that."""
-        return (prefix + name for prefix in self._prefixes[skip:])
+    def _outwards(self, name: str) -> Iterator[str]:
+        """Full names that a name may stand for: in the namespace, in those round it, the global one last."""
+        return (prefix + name for prefix in self._prefixes)

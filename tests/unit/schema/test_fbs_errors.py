@@ -114,3 +114,8 @@ def test_errors_come_in_order_of_the_file_and_end(text: str) -> None:
     places = [(e.position.line, e.position.column) for e in found if "expected" in e.message]
     assert found
     assert places == sorted(places)
+
+
+def test_a_misspelt_type_of_the_same_namespace_is_suggested_by_its_short_name() -> None:
+    (error,) = errors("namespace net; table Header {} table T { a:[Heder]; }")
+    assert error.suggestion == "did you mean 'Header'?"
