@@ -195,8 +195,9 @@ message PKGX {} message A { message B {} message C { B b = 1; .PKG.A.B d = 2; A.
 ### edition presence
 edition = "2023"; package PKG;
 message M { int32 a = 1; int32 b = 2 [features.field_presence = IMPLICIT]; int32 c = 3
-  [features.field_presence = LEGACY_REQUIRED]; M d = 4; M e = 5 [features.field_presence = LEGACY_REQUIRED];
+  [features.field_presence = LEGACY_REQUIRED]; M d = 4; N e = 5 [features.field_presence = LEGACY_REQUIRED];
   }
+message N {}
 
 ### edition implicit file
 edition = "2023"; package PKG; option features.field_presence = IMPLICIT; enum E { A = 0; } message M {

@@ -28,7 +28,7 @@ from hlfuzz.schema.ir import (
     Union,
     Vector,
 )
-from hlfuzz.schema.proto.runtime import descriptor_pb2, descriptor_pool, message_factory
+from hlfuzz.schema.proto.runtime import Message, MessageType, descriptor_pb2, descriptor_pool
 
 _PACKAGE: Final = "h"
 _FIELD: Final[Any] = descriptor_pb2.FieldDescriptorProto
@@ -73,6 +73,7 @@ class Messages:
                 self._record(file.message_type.add(), definition)
             elif isinstance(definition, Enum):
                 self._enum(file.enum_type.add(), definition)
+        self._classes: dict[str, Any] = {}
         self._pool: Any = descriptor_pool.DescriptorPool()
         try:
             self._pool.AddSerializedFile(file.SerializeToString())
@@ -82,9 +83,21 @@ class Messages:
             ) from error
 
     def cls(self, name: str) -> Any:
-        """The message class of a record."""
-        descriptor = self._pool.FindMessageTypeByName(f"{_PACKAGE}.{self._names[name]}")
-        return message_factory.GetMessageClass(descriptor)
+        """The message class of a record.
+
+        The runtime needs the classes of all that it contains, too. `message_factory` makes them by recursion,
+        which a chain of a thousand types would end.
+        """
+        wanted: Any = self._pool.FindMessageTypeByName(f"{_PACKAGE}.{self._names[name]}")
+        waiting = [wanted]
+        while waiting:
+            descriptor = waiting.pop()
+            if descriptor.full_name not in self._classes:
+                self._classes[descriptor.full_name] = MessageType(
+                    descriptor.name, (Message,), {"DESCRIPTOR": descriptor, "__module__": None}
+                )
+                waiting += [field.message_type for field in descriptor.fields if field.message_type]
+        return self._classes[wanted.full_name]
 
     def _record(self, message: Any, record: Record) -> None:
         message.name = self._names[record.name]

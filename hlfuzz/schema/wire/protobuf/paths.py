@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from hlfuzz.schema.ir import Coding, Element, Number, Scalar
 from hlfuzz.schema.wire.protobuf.scan import Frame
-from hlfuzz.schema.wire.protobuf.tables import Table, WireType
+from hlfuzz.schema.wire.protobuf.tables import Content, Table, WireType
 
 Key: TypeAlias = bool | int | str
 Step: TypeAlias = tuple[int, int | None, Key | None]
@@ -34,19 +34,23 @@ def path_of(frames: Sequence[Frame], data: bytes, number: int, tag_at: int) -> s
 
 
 def locate(table: Table, data: bytes, steps: Sequence[Step]) -> int:
-    """The offset of the message at the end of `steps`: of its last part, where parts were merged."""
-    start, end = 0, len(data)
+    """The offset of the message at the end of `steps`, which the parsed message has.
+
+    A message that is no element may come in parts, which are merged; then it is the last part's offset.
+    """
+    parts = [(0, len(data))]
     for number, index, key in steps:
-        parts = [(a, b) for n, _, a, b in fields(data, start, end) if n == number]
+        inner = _inside(data, parts, number)
         if key is not None:
-            key_type = table.maps[number]
-            start, end = [part for part in parts if map_key(data, *part, key_type) == key][-1]
-            parts = [(a, b) for n, _, a, b in fields(data, start, end) if n == 2]
-            if not parts:
-                return start
-        start, end = parts[-1 if index is None else index]
+            entry = [part for part in inner if map_key(data, *part, table.maps[number]) == key][-1]
+            inner = _inside(data, [entry], 2) or [entry]
+        parts = inner if index is None else [inner[index]]
         table = child_of(table, number)
-    return start
+    return parts[-1][0]
+
+
+def _inside(data: bytes, parts: Sequence[tuple[int, int]], number: int) -> list[tuple[int, int]]:
+    return [(a, b) for start, end in parts for n, _, a, b in fields(data, start, end) if n == number]
 
 
 def child_of(table: Table, number: int) -> Table:
@@ -97,11 +101,17 @@ def _step(frame: Frame, data: bytes, number: int, tag_at: int, entry: slice | No
     if frame.table is None or number not in frame.table.names:
         return f"#{number}"
     name = frame.table.names[number]
-    if number in frame.table.repeated:
+    if number in frame.table.repeated and not _is_run(frame.table, data, tag_at):
         return f"{name}[{sum(n == number for n, *_ in fields(data, frame.start, tag_at))}]"
     if number in frame.table.maps and entry is not None:
         return name + show_key(map_key(data, entry.start, entry.stop, frame.table.maps[number]))
     return name
+
+
+def _is_run(table: Table, data: bytes, tag_at: int) -> bool:
+    """Whether a tag starts a packed run: its field is many elements, and the fault is in one of them."""
+    content, _ = table.known.get(_varint(data, tag_at)[0], (None, None))
+    return content in (Content.VARINTS, Content.I64S, Content.I32S)
 
 
 def _content_end(data: bytes, tag: int, start: int, end: int) -> tuple[int, int]:
