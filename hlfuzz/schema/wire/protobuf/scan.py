@@ -1,8 +1,8 @@
 """Walks Protobuf bytes by the tables of a schema and stops at the first fault; no recursion, nothing copied.
 
-Stricter than the runtime: a known field with another wire type is a fault and no unknown field, field number 0
-is one in unknown groups too, records (map entries too) are counted, and they may not nest deeper than the
-limit. Unknown numbers are fine.
+Stricter than the runtime: a known field with another wire type is a fault and no unknown field; field number
+0 is one in unknown groups too; records (map entries too) are counted, and nest no deeper than the limit.
+Unknown numbers are fine.
 """
 
 from __future__ import annotations
