@@ -30,20 +30,22 @@ def arguments(
 def results(
     interface: Interface, service: str, method: str, **bounds: Unpack[BoundsOptions]
 ) -> SearchStrategy[tuple[Any, ...]]:
-    """What a method gives, in order: numbers, or the bytes that they stand for, then each `out` vector.
+    """What a method gives, in order: numbers, or the bytes that they stand for. The last result of a method
+    with an `out` parameter is its length, and so stands for bytes too.
 
     Raises: as `arguments`.
     """
     limits = Bounds(**bounds)
     make = builder(interface, limits)
     found = _method(interface, service, method)
-    outs = [p.capacity for p in found.parameters if p.out]
-    parts: list[SearchStrategy[Any]] = (
-        [make.number(r) for r in found.results]
-        if found.form is ResultForm.NONE
-        else [st.binary(max_size=limits.max_bytes)]
-    )
-    parts += [st.binary(max_size=min(limits.max_bytes, capacity)) for capacity in outs]
+    if found.form is not ResultForm.NONE:
+        return st.tuples(st.binary(max_size=limits.max_bytes))
+    parts: list[SearchStrategy[Any]] = [make.number(r) for r in found.results]
+    for parameter in found.parameters:
+        if parameter.out:
+            # Without a capacity the guest says with each call what fits.
+            room = parameter.capacity or limits.max_bytes
+            parts[-1:] = [st.binary(max_size=min(limits.max_bytes, room))]
     return st.tuples(*parts)
 
 

@@ -130,9 +130,10 @@ class Builder:
                 made = self._field(field, inner)
                 fields[attributes[field.name]] = made if must else st.one_of(*self._absences(record), made)
         cls = self._classes.definitions[record.name]
-        # Not as optional keys: those are drawn in random order, and shrink badly.
-        return st.fixed_dictionaries(fields).map(
-            lambda values: cls(**{name: value for name, value in values.items() if value is not _ABSENT})
+        # Not as a dictionary's optional keys: those are drawn in random order, and shrink badly.
+        names = tuple(fields)
+        return st.tuples(*fields.values()).map(
+            lambda values: cls(**{n: v for n, v in zip(names, values, strict=True) if v is not _ABSENT})
         )
 
     def _absences(self, record: Record) -> list[SearchStrategy[Any]]:
@@ -180,15 +181,16 @@ class Builder:
             case Named(name):
                 return self._definition(name, depth)
             case Vector(element):
-                return st.lists(self._type(element, depth), max_size=self._most(element, depth))
+                if type_height(element, self._heights) > depth:
+                    return st.builds(list[Any])
+                return st.lists(self._type(element, depth), max_size=bounds.max_length)
             case Array(element, length):
                 return self._array(self._type(element, depth), length)
             case Map(key, value):
-                keys = self._type(key, depth)
-                return st.dictionaries(keys, self._type(value, depth), max_size=self._most(value, depth))
-
-    def _most(self, element: Type, depth: int) -> int:
-        return self.bounds.max_length if type_height(element, self._heights) <= depth else 0
+                if type_height(value, self._heights) > depth:
+                    return st.builds(dict[Any, Any])
+                keys, held = self._type(key, depth), self._type(value, depth)
+                return st.dictionaries(keys, held, max_size=bounds.max_length)
 
     def _array(self, element: SearchStrategy[Any], length: int) -> SearchStrategy[Any]:
         if length <= _DRAWN_ARRAY:
