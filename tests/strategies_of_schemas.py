@@ -52,13 +52,12 @@ INTEGERS = [s for s in Scalar if not s.is_float and s is not Scalar.BOOL]
 UNSIGNED = [s for s in INTEGERS if s.value[0] == "u"]
 
 
-def numbers(scalar: Scalar) -> st.SearchStrategy[Any]:
-    """Every number of a scalar; floats with infinities and NaN."""
+def numbers(scalar: Scalar, *, finite: bool = False) -> st.SearchStrategy[Any]:
+    """Every number of a scalar; floats with infinities and NaN unless `finite`."""
     if scalar is Scalar.BOOL:
         return st.booleans()
     if scalar.is_float:
-        # flatc writes a negative NaN as text that it cannot read.
-        return st.floats(width=8 * scalar.size).map(lambda x: math.nan if x != x else x)
+        return st.floats(width=8 * scalar.size, allow_nan=not finite, allow_infinity=not finite)
     low, high = scalar.range
     return st.sampled_from([0, 1, low, high]) | st.integers(low, high)
 
@@ -272,14 +271,18 @@ def _default_text(f: Field, enum: Enum | None) -> str:
     return repr(f.default)
 
 
-def values(codec: FlatBuffersCodec, type_name: str, depth: int = 3) -> st.SearchStrategy[Any]:
-    """Values of a table that nest at most `depth` tables deep (deeper where something is required)."""
-    return _Values(codec).table(type_name, depth)
+def values(
+    codec: FlatBuffersCodec, type_name: str, depth: int = 3, *, finite: bool = False
+) -> st.SearchStrategy[Any]:
+    """Values of a table that nest at most `depth` tables deep (deeper where something is required). `finite`:
+    without infinities and NaN."""
+    return _Values(codec, finite).table(type_name, depth)
 
 
 class _Values:
-    def __init__(self, codec: FlatBuffersCodec) -> None:
+    def __init__(self, codec: FlatBuffersCodec, finite: bool) -> None:
         self._codec = codec
+        self._finite = finite
         self._schema = codec.schema
         self._classes: Classes = codec.classes
         self._known: dict[tuple[str, int], st.SearchStrategy[Any]] = {}
@@ -334,7 +337,7 @@ class _Values:
 
     def _element(self, type_: Type, depth: int) -> st.SearchStrategy[Any]:
         if isinstance(type_, Number):
-            return numbers(type_.scalar)
+            return numbers(type_.scalar, finite=self._finite)
         if isinstance(type_, String):
             return st.text(max_size=12)
         if isinstance(type_, Array):

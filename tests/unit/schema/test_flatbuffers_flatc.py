@@ -24,7 +24,9 @@ _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_to
 @given(schemas(), st.data())
 def test_flatc_reads_what_we_encode_and_we_accept_what_it_writes(tmp_path_factory, schema, data):
     codec = flatbuffers_codec(schema)
-    given_values = data.draw(st.lists(values(codec, schema.root), min_size=1, max_size=6))
+    # flatc's JSON has infinities and NaN that it cannot read everywhere.
+    some = values(codec, schema.root, finite=True)
+    given_values = data.draw(st.lists(some, min_size=1, max_size=6))
     folder = tmp_path_factory.mktemp("flatc")
     folder.joinpath("s.fbs").write_text(fbs_text(schema), encoding="utf-8")
     names = [folder / f"v{i}" for i in range(len(given_values))]

@@ -47,9 +47,10 @@ class FlatBuffersCodec:
         try:
             return self._encoder.encode(table, value)
         except Exception as error:
-            # Whatever packing refuses ends here; the explanation says where and why.
-            self._explainer.explain(table, value)
-            raise EncodeError(f"{type_name}: {error or type(error).__name__}") from error
+            failure = error
+        # Whatever packing refuses ends here; the explanation says where and why.
+        self._explainer.explain(table, value)
+        raise EncodeError(f"{type_name}: {failure or type(failure).__name__}") from failure
 
     def decode(self, type_name: str, data: bytes) -> Any:
         """Verify, then read. Raises `WireError`."""
