@@ -8,6 +8,7 @@ from typing import Final
 from hlfuzz.errors import UsageError
 from hlfuzz.schema.conform.breakage import Breakage
 from hlfuzz.schema.conform.fbs import fbs_breakages
+from hlfuzz.schema.conform.proto import proto_breakages
 from hlfuzz.schema.conform.services import service_breakages
 from hlfuzz.schema.ir import Format, Schema
 
@@ -15,6 +16,7 @@ __all__ = ["Breakage", "conform"]
 
 _RULES: Final[Mapping[Format, Callable[[Schema, Schema], Iterator[Breakage]]]] = {
     Format.FBS: fbs_breakages,
+    Format.PROTO: proto_breakages,
     Format.RAW: service_breakages,
 }
 
@@ -22,14 +24,11 @@ _RULES: Final[Mapping[Format, Callable[[Schema, Schema], Iterator[Breakage]]]] =
 def conform(old: Schema, new: Schema) -> tuple[Breakage, ...]:
     """What of `old` breaks in `new`; nothing when peers on either understand each other.
 
-    FlatBuffers: the verdicts of `flatc --conform`, and the rules on services. Raw: the rules on services.
-    Raises `UsageError` for schemas in different languages, or in one without rules.
+    FlatBuffers: the verdicts of `flatc --conform`; Protobuf: what its encoding does not bear; both, and raw
+    schemas: the rules on services. Raises `UsageError` for schemas in different languages.
     """
     if old.format is not new.format:
         raise UsageError(
             f"cannot compare a {old.format} schema with a {new.format} one: give two versions of one schema"
         )
-    if new.format not in _RULES:
-        known = ", ".join(_RULES)
-        raise UsageError(f"cannot compare {new.format} schemas: there are rules for {known}")
     return tuple(_RULES[new.format](old, new))
