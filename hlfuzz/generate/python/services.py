@@ -88,13 +88,14 @@ def arguments(scope: Scope, method: Method) -> list[str]:
 
 
 def results(scope: Scope, method: Method) -> list[str]:
-    """Annotations of what a method gives: its results, or the bytes that they stand for, then each `out`."""
+    """Annotations of what a method gives: its results, or the bytes that they stand for. The last result of a
+    method with an `out` parameter is its length, and so stands for bytes too."""
     if method.response is not None:
         return [scope.annotation(Named(method.response))]
-    outs = [scope.ref("bytes") for p in method.parameters if p.out]
     if method.form is not ResultForm.NONE:
-        return [scope.ref("bytes"), *outs]
-    return [*(scope.scalar(r) for r in method.results), *outs]
+        return [scope.ref("bytes")]
+    numbers = [scope.scalar(r) for r in method.results]
+    return [*numbers[:-1], scope.ref("bytes")] if any(p.out for p in method.parameters) else numbers
 
 
 def _services(names: Names, direction: Direction) -> list[Service]:

@@ -297,22 +297,21 @@ def _raw_service(draw: st.DrawFn, name: str, names: Any) -> Service:
     methods: list[Method] = []
     for method in _unique(draw, names, 0, 4):
         parameters = [Parameter(n, draw(types)) for n in _unique(draw, names, 0, 4)]
-        if draw(st.booleans()):
+        filled = draw(st.booleans())
+        if filled:
             free = next(
                 n for n in ("out", "out2", "out3", "out4", "out5") if n not in {p.name for p in parameters}
             )
             parameters.append(Parameter(free, Bytes(), out=True, capacity=64))
-        form, results = draw(
-            st.sampled_from(
-                [
-                    (ResultForm.NONE, ()),
-                    (ResultForm.NONE, (Scalar.I32,)),
-                    (ResultForm.NONE, (Scalar.F64, Scalar.I64)),
-                    (ResultForm.PACKED, (Scalar.I64,)),
-                    (ResultForm.PAIR, (Scalar.I32, Scalar.I32)),
-                ]
-            )
-        )
+        # The last result of a method with an `out` parameter is the length that it wrote.
+        with_length = [(ResultForm.NONE, (Scalar.I32,)), (ResultForm.NONE, (Scalar.F64, Scalar.I32))]
+        others = [
+            (ResultForm.NONE, ()),
+            (ResultForm.NONE, (Scalar.F64, Scalar.I64)),
+            (ResultForm.PACKED, (Scalar.I64,)),
+            (ResultForm.PAIR, (Scalar.I32, Scalar.I32)),
+        ]
+        form, results = draw(st.sampled_from(with_length if filled else [*with_length, *others]))
         methods.append(
             Method(
                 method, direction, draw(st.text(min_size=1, max_size=9)), parameters=tuple(parameters),

@@ -93,6 +93,12 @@ def test_names_of_pointer_and_length_make_bytes() -> None:
     assert check(schema, found.info) == []
 
 
+def test_two_lengths_are_no_bytes() -> None:
+    wat = '(func (export "f") (param $num_bytes i32) (param $len i32) (param $data i32) (param $len2 i32))'
+    ((_, method),) = parsed(emitted(guest(MEMORY, MALLOC, wat))).methods()
+    assert all(p.type == Number(Scalar.I32) for p in method.parameters)
+
+
 def test_without_an_allocator_names_make_no_bytes() -> None:
     ((_, method),) = parsed(emitted(guest(MEMORY, NAMED))).methods()
     assert all(p.type == Number(Scalar.I32) for p in method.parameters)

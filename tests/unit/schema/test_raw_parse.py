@@ -486,6 +486,22 @@ def test_a_damaged_schema_is_never_an_internal_error(data: st.DataObject) -> Non
         assert parsed(damaged).format is Format.RAW
 
 
+def test_a_long_text_may_end_in_quotes_of_its_own() -> None:
+    text = """version = 1
+doc = [\"\"\"x\"\"\"\"\", '''y''''', "z"] # three texts
+"""
+    places = Places(text, "f")
+    starts = [places.values["doc", i] for i in range(3)]
+    assert [text[s : s + 4] for s in starts] == ['"""x', "'''y", '"z"]']
+
+
+def test_what_tomllib_cannot_nest_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should the scanner ever miss a depth: `tomllib` gives up, and that is an error of the schema."""
+    monkeypatch.setattr("hlfuzz.schema.raw.places.MAX_DEPTH", 1_000_000)
+    with pytest.raises(SchemaError, match="nested too deeply"):
+        parsed("version = " + "[" * 3000 + "]" * 3000)
+
+
 def test_depth_is_counted_where_it_matters() -> None:
     depth = MAX_DEPTH - 1  # of the array's indexes; the key is one too
     deepest = "version = " + "[" * depth + "1" + "]" * depth
