@@ -49,12 +49,13 @@ def _parse(sources: Sources, stem: str) -> Schema:
     found: list[Definition] = []
     offered: list[Service] = []
     wanted: list[str] = []
+    left_out: list[str] = []
     for name, file in files.items():
         own = list(definitions(file, places[name]))
         found += own
         if name in kept:
             wanted += [d.name for d in own]
-            offered += services(file, places[name], collector)
+            offered += services(file, places[name], name != sources.main, collector, left_out)
     _check_symbols(offered, collector)
     collector.finish()
     wanted += [n for s in offered for m in s.methods for n in (m.request, m.response) if n is not None]
@@ -66,7 +67,7 @@ def _parse(sources: Sources, stem: str) -> Schema:
         tuple(d for d in found if d.name in names),
         tuple(offered),
         files=tuple(sources.files[name].shown for name in order),
-        notes=(*errors.warnings(sources, compiled), *notes(files.values(), places, sources.main)),
+        notes=(*errors.warnings(sources, compiled), *left_out, *notes(files.values(), places, sources.main)),
     )
 
 

@@ -15,8 +15,14 @@ _STATEFUL: Final = "stateful"
 _DIRECTIONS: Final = frozenset(d.value for d in Direction)
 
 
-def services(file: Any, places: Places, collector: Collector) -> Iterator[Service]:
-    """The services of a `FileDescriptorProto`; what cannot be called is added to `collector`."""
+def services(
+    file: Any, places: Places, imported: bool, collector: Collector, left_out: list[str]
+) -> Iterator[Service]:
+    """The services of a `FileDescriptorProto`; what cannot be called is added to `collector`.
+
+    Streaming methods of services that are imported, and not said to be of the guest or the host, are those of
+    another program: they are noted in `left_out` instead.
+    """
     scope = f"{file.package}." if file.package else ""
     for index, service in enumerate(file.service):
         path = (_FILE_SERVICE, index)
@@ -29,8 +35,12 @@ def services(file: Any, places: Places, collector: Collector) -> Iterator[Servic
             full = f"{name}.{method.name}"
             own = _words(at, places, full, frozenset({_STATEFUL}), collector)
             if method.client_streaming or method.server_streaming:
+                text = f"method {full} is streaming: a call across the boundary has one request, one response"
+                if imported and not words & _DIRECTIONS and direction_of(name) is None:
+                    left_out.append(f"{at.position}: {text}: left out")
+                    continue
                 collector.add(
-                    f"method {full} is streaming: a call across the boundary has one request, one response",
+                    text,
                     at.position,
                     suggestion="call a unary method once for each message, and mark it `// hlfuzz: stateful`",
                     source=places.line(at),

@@ -12,6 +12,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from proto_corpus import CONSTRUCTS
 
 from hlfuzz.schema.canonical import canonical
+from hlfuzz.schema.diagnostics import SchemaError
 from hlfuzz.schema.ir import (
     Attribute,
     Bytes,
@@ -275,6 +276,18 @@ def test_the_direction_of_a_service_is_its_name_or_its_comment():
     method = schema.services[0].methods[0]
     assert (method.symbol, method.request, method.response) == ("t_FilterGuest_A", "t.Q", "t.Q")
     assert schema.services[1].methods[0].symbol == "t.FilterHost.A"
+
+
+def test_streaming_methods_of_others_are_left_out_and_noted():
+    methods = "rpc A(stream Q) returns (Q); rpc B(Q) returns (Q);"
+    other = f'syntax = "proto3"; package o; message Q {{}} service S {{ {methods} }}'
+    schema = one('import "o.proto"; message M { o.Q q = 1; }', files={"o.proto": other})
+    assert [m.name for _, m in schema.methods()] == ["B"]
+    assert any("o.proto:1:56: method o.S.A is streaming" in note for note in schema.notes)
+    for words in ("service SHost", "\n// hlfuzz: guest\nservice S"):
+        said = other.replace("service S", words)
+        with pytest.raises(SchemaError, match="is streaming"):
+            one('import "o.proto"; message M { o.Q q = 1; }', files={"o.proto": said})
 
 
 def test_files_that_are_there_for_their_options_bring_no_types(tmp_path: Path):

@@ -95,4 +95,4 @@ def test_every_message_goes_both_ways_in_the_runtimes_own_bytes(
         cut = data[: random.randrange(len(data) + 1)]
         if codec.verify(name, cut) is None:
             codec.decode(name, cut)
-    assert written > 10_000
+    assert written > 4_000
