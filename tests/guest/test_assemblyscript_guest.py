@@ -11,8 +11,7 @@ import pytest
 from needs import missing
 
 from hlfuzz import Guest, GuestError, LinkError, Sandbox
-from hlfuzz.bindings.client import TypedGuest
-from hlfuzz.bindings.interface import Interface
+from hlfuzz.bindings import Interface, TypedGuest
 from hlfuzz.bindings.raw import check_raw
 from hlfuzz.schema.raw import parse
 
