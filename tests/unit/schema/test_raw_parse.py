@@ -488,7 +488,7 @@ def test_a_damaged_schema_is_never_an_internal_error(data: st.DataObject) -> Non
 
 def test_a_long_text_may_end_in_quotes_of_its_own() -> None:
     text = """version = 1
-doc = [\"\"\"x\"\"\"\"\", '''y''''', "z"] # three texts
+doc = [\"\"\"x\"\"\"\", '''y'''', "z"] # three texts
 """
     places = Places(text, "f")
     starts = [places.values["doc", i] for i in range(3)]
