@@ -80,10 +80,11 @@ class Scope:
     def claim(self, wanted: str) -> str:
         """`wanted` or what comes next to it, taken from now on."""
         found = identifier(wanted)
-        while found in self._taken or is_reserved(found) or self._refuses(found):
+        if is_reserved(found):
+            # Whole families of names are reserved, with whatever end.
+            found = f"n_{found}" if is_reserved(f"{found}_") else f"{found}_"
+        while found in self._taken or self._refuses(found):
             found += "_"
-            if is_reserved(found) and found.startswith(("hl_", "HL_")):
-                found = f"n_{found}"
         self._taken.add(found)
         return found
 
