@@ -246,5 +246,7 @@ def _complete(types: Types, f: Field, attribute: str, place: str, demanding: fro
             if isinstance(v.type, Named) and v.type.name in demanding:
                 lines.append(f"            Some({name}::{variants[v.tag]}(it)) => it.complete()?,")
         return [*lines, "            _ => {}", "        }"]
-    values = f"{attribute}.values()" if isinstance(f.type, Map) else f"&{attribute}"
-    return [*lines, f"        for it in {values} {{", "            it.complete()?;", "        }"]
+    head = f"if let Some(it) = &{attribute}"
+    if isinstance(f.type, Vector | Map):
+        head = f"for it in {f'{attribute}.values()' if isinstance(f.type, Map) else f'&{attribute}'}"
+    return [*lines, f"        {head} {{", "            it.complete()?;", "        }"]

@@ -167,7 +167,7 @@ def test_any_schema_gives_code_that_compiles(tmp_path: Path) -> None:
     found: list[Schema] = []
 
     @settings(
-        max_examples=12,
+        max_examples=10,
         phases=[Phase.generate],
         database=None,
         derandomize=True,

@@ -485,20 +485,25 @@ impl<'a> ProtoReader<'a> {
         let outer = self.end;
         self.end = self.length(place)?;
         self.deeper(place)?;
-        let (mut key, mut value, mut ignored) = (A::absent(), B::absent(), false);
+        let (mut key, mut value) = (A::absent(), B::absent());
+        // As the host's runtime has it: an entry with something unknown in it is unknown as a whole.
+        let mut unknown = false;
         while let Some(part) = self.next(None, place)? {
             match part.number {
                 1 => self.set::<A, K>(&mut key, part, place)?,
                 2 => match self.one::<B, V>(part, place)? {
-                    Some(found) => (value, ignored) = (found, false),
-                    None => ignored = true,
+                    Some(found) => value = found,
+                    None => unknown = true,
                 },
-                _ => self.skip(part, place)?,
+                _ => {
+                    self.skip(part, place)?;
+                    unknown = true;
+                }
             }
         }
         self.depth -= 1;
         self.end = outer;
-        if !ignored {
+        if !unknown {
             to.insert(key, value);
         }
         Ok(())
