@@ -40,6 +40,8 @@ CLIENT_RESERVED: Final = frozenset(
     {"open", "open_with", "close", "closed", "context", "finish", "invoke", "sandbox", "interface", "mro"}
 )
 """What client classes have besides the methods of their service."""
+_FIELD_RESERVED: Final = frozenset({"mro"})
+"""What every class has: a dataclass takes it for the field's default."""
 _ENUM_RESERVED: Final = frozenset(
     {"mro", "name", "value", "real", "imag", "numerator", "denominator"}
 ) | frozenset(name for name in dir(int) if not name.startswith("__"))
@@ -85,7 +87,7 @@ def unique(names: Iterable[str], reserved: frozenset[str] = frozenset()) -> tupl
 def field_names(record: Record) -> Mapping[str, str]:
     """The attribute of each field, by the field's name in the schema."""
     names = [f.name for f in record.fields]
-    return dict(zip(names, unique(names), strict=True))
+    return dict(zip(names, unique(names, _FIELD_RESERVED), strict=True))
 
 
 def member_names(enum: Enum) -> Mapping[str, str]:
