@@ -7,11 +7,15 @@ from collections import Counter
 from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from native_schemas import SCHEMAS, mutate
 from random_values import RandomValues
+from strategies_of_schemas import schemas
 
 from hlfuzz.errors import UsageError
 from hlfuzz.schema.fbs import parse_text
+from hlfuzz.schema.ir import Schema
 from hlfuzz.schema.wire.base import Limits, Rule
 from hlfuzz.schema.wire.flatbuffers import FlatBuffersCodec, compile_program, flatbuffers_codec
 from hlfuzz.vmm import NativeVerifier
@@ -55,6 +59,19 @@ def test_both_verifiers_give_the_same_fault_for_mutated_buffers(name: str) -> No
     if name == "everything":
         unseen = set(Rule) - seen.keys()
         assert unseen <= {Rule.TOO_LONG, Rule.DEPTH, Rule.TABLES, Rule.NESTED, Rule.BOOL, Rule.MALFORMED}
+
+
+@settings(max_examples=60, deadline=None, database=None)
+@given(schemas(), st.randoms(use_true_random=False))
+def test_both_verifiers_give_the_same_fault_whatever_the_schema(schema: Schema, random: Random) -> None:
+    codec, native = flatbuffers_codec(schema), NativeVerifier(compile_program(schema))
+    assert schema.root is not None
+    values = RandomValues(schema, codec.classes, seed=random.randrange(1 << 32), depth=2, longest=2)
+    for _ in range(5):
+        good = codec.encode(schema.root, values.record(schema.root))
+        assert agree(codec, native, schema.root, good) is None
+        for _ in range(10):
+            agree(codec, native, schema.root, mutate(good, random))
 
 
 @pytest.mark.parametrize(
