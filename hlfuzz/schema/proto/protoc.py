@@ -98,7 +98,7 @@ def _run(main: str, folder: Path, output: Path) -> tuple[str, str | None]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={"LC_ALL": "C"},
+            env=os.environ | {"LC_ALL": "C"},
         )
     except OSError as error:
         raise EnvironmentProblem(
