@@ -8,6 +8,8 @@ typedef struct pb_reader {
     const uint8_t *base;
     uint32_t at, messages, record;
     const hl_field_info *field;
+    bool dropped; /* the value just read is no member of its closed enum */
+    bool unknown; /* the message just read had something unknown in it */
 } pb_reader;
 
 /* A value before it is stored: a number's bits, or a place and length. */
@@ -189,6 +191,12 @@ HL_LOCAL bool pb_packed(pb_reader *r, uint32_t end, const hl_field_info *f, uint
     return true;
 }
 
+/* Entries of maps with something unknown in them are unknown as a whole, as the host's runtime has it. */
+HL_LOCAL bool pb_is_entry(uint32_t record) {
+    const hl_record_info *info = &hl_records[record];
+    return info->count && hl_fields[info->first].presence == HL_ALWAYS;
+}
+
 HL_LOCAL bool pb_element(pb_reader *r, uint32_t end, uint32_t number, const hl_field_info *f, uint8_t *out, uint32_t depth) {
     uint32_t stride = hl_stride(f->kind, f->ref);
     if (hl_is_number(f->kind)) {
@@ -201,8 +209,14 @@ HL_LOCAL bool pb_element(pb_reader *r, uint32_t end, uint32_t number, const hl_f
     }
     uint8_t *to = pb_extend(r, out, stride, 1);
     if (!to) return false;
-    if (f->kind == HL_KIND_RECORD) hl_preset(f->ref, to);
-    return pb_lengthy(r, end, number, f->kind, f->ref, f->flags, to, depth);
+    if (f->kind != HL_KIND_RECORD) return pb_lengthy(r, end, number, f->kind, f->ref, f->flags, to, depth);
+    hl_preset(f->ref, to);
+    if (!pb_lengthy(r, end, number, f->kind, f->ref, f->flags, to, depth)) return false;
+    if (r->unknown && pb_is_entry(f->ref)) {
+        hl_bytes slice = hl_slice(out);
+        hl_put_slice(out, slice.data, slice.len - 1);
+    }
+    return true;
 }
 
 HL_LOCAL bool pb_single(pb_reader *r, uint32_t end, uint32_t number, const hl_field_info *f, uint32_t record, uint8_t *value, uint32_t depth) {
@@ -210,7 +224,10 @@ HL_LOCAL bool pb_single(pb_reader *r, uint32_t end, uint32_t number, const hl_fi
     if (hl_is_number(f->kind)) {
         uint64_t bits;
         if (!pb_number(r, end, f->kind, f->coding, &bits)) return false;
-        if (f->ref != HL_NONE && !hl_is_member(f->ref, bits)) return true;
+        if (f->ref != HL_NONE && !hl_is_member(f->ref, bits)) {
+            r->dropped = true;
+            return true;
+        }
         hl_store(f->kind, out, bits);
         if (f->presence == HL_REQUIRED) value[hl_records[record].seen + f->has / 8] |= (uint8_t)(1u << f->has % 8);
         else if (f->has != HL_NONE) value[f->has] = 1;
@@ -273,6 +290,7 @@ static bool pb_message(pb_reader *r, uint32_t end, uint32_t group, uint32_t reco
     const hl_record_info *info = &hl_records[record];
     const hl_field_info *outer_field = r->field;
     uint32_t outer = r->record, hint = 0, number, type;
+    bool unknown = false;
     if (depth > HL_MAX_DEPTH) return pb_refuse(r, "too deep");
     if (r->messages++ == HL_MAX_TABLES) return pb_refuse(r, "too many messages");
     for (;;) {
@@ -293,6 +311,7 @@ static bool pb_message(pb_reader *r, uint32_t end, uint32_t group, uint32_t reco
         r->field = f;
         if (!f) {
             if (!pb_skip(r, end, number, type, depth)) return false;
+            unknown = true;
             continue;
         }
         uint32_t wanted = v ? pb_wire_type(v->kind, v->coding, v->flags) : pb_wire_type(f->kind, f->coding, f->flags);
@@ -309,9 +328,12 @@ static bool pb_message(pb_reader *r, uint32_t end, uint32_t group, uint32_t reco
             read = pb_single(r, end, number, f, record, out, depth);
         }
         if (!read) return false;
+        unknown = unknown || r->dropped;
+        r->dropped = false;
     }
     r->record = outer;
     r->field = outer_field;
+    r->unknown = unknown;
     return pb_fill_entry(r, info, out);
 }
 
@@ -356,7 +378,7 @@ static bool pb_complete(hl_arena *arena, uint32_t record, const uint8_t *value) 
 
 /* Whether `data` holds a `record`; then *out is it. */
 HL_LOCAL bool hl_decode(hl_arena *arena, uint32_t record, const uint8_t *data, uint32_t len, const void **out) {
-    pb_reader r = {arena, data, 0, 0, record, NULL};
+    pb_reader r = {arena, data, 0, 0, record, NULL, false, false};
     *out = NULL;
     if (len > HL_MAX_BYTES) return pb_refuse(&r, "too long");
     uint8_t *made = hl_array(arena, 1, hl_records[record].size);
