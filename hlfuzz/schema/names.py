@@ -11,35 +11,13 @@ from typing import Final
 
 from hlfuzz.schema.ir import Direction, Enum, Record, Schema, Service, Union
 
-_RESERVED_CLASSES: Final = frozenset(
-    {name for name in dir(builtins) if name[:1].isupper()}
-    | {
-        "Any",
-        "AsyncTypedGuest",
-        "BoundsOptions",
-        "ClassVar",
-        "Classes",
-        "Enum",
-        "Field",
-        "Final",
-        "INTERFACE",
-        "IntEnum",
-        "IntFlag",
-        "Interface",
-        "Never",
-        "Protocol",
-        "SearchStrategy",
-        "TYPE_CHECKING",
-        "TypeAlias",
-        "TypedGuest",
-        "Unpack",
-    }
-)
-"""Names that generated modules import or define."""
+_RESERVED_CLASSES: Final = frozenset({name for name in dir(builtins) if name[:1].isupper()} | {"INTERFACE"})
+"""Names that a generated module uses or defines; others come out of modules, whose names begin small."""
 CLIENT_RESERVED: Final = frozenset(
     {"open", "open_with", "close", "closed", "context", "finish", "invoke", "sandbox", "interface", "mro"}
+    | {"bindings", "typing"}
 )
-"""What client classes have besides the methods of their service."""
+"""What client classes have, or their bodies read, besides the methods of their service."""
 _FIELD_RESERVED: Final = frozenset({"mro"})
 """What every class has: a dataclass takes it for the field's default."""
 _ENUM_RESERVED: Final = frozenset(

@@ -76,8 +76,9 @@ def _union(names: Names, definition: Union) -> Iterator[Block]:
             "",
             plain(f"{INDENT}value: {Scope(names).annotation(variant.type)}"),
         ]
-    alias = f"{names.classes[definition.name]}: {names.need('typing', 'TypeAlias')}"
-    options = classes or [names.need("typing", "Never")]
+    names.need("typing")
+    alias = f"{names.classes[definition.name]}: typing.TypeAlias"
+    options = classes or ["typing.Never"]
     yield [*alternatives(alias, options), *docstring("", definition.doc)]
 
 

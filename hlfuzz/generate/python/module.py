@@ -33,9 +33,9 @@ def _main(schema: Schema, name: str) -> list[Block]:
     enum_classes = list(enums(names))
     other_classes = [*unions(names), *records(names)]
     services = [*hosts(names, name), *clients(names, name)]
-    names.need("typing", "Final")
-    for imported in ("Classes", "Interface"):
-        names.need("hlfuzz.bindings", imported)
+    # Modules, not what is in them: a class of a schema may well be called Protocol or Interface.
+    names.need("typing")
+    names.need("hlfuzz", "bindings")
     of_enums = {names.classes[d.name] for d in schema.definitions if isinstance(d, Enum)}
     early = {s: n for s, n in names.second_names.items() if n in of_enums or not n[:1].isupper()}
     late = {s: n for s, n in names.second_names.items() if s not in early}
@@ -47,7 +47,7 @@ def _main(schema: Schema, name: str) -> list[Block]:
         _second_names(early),
         *other_classes,
         _second_names(late),
-        [*long_text("_SCHEMA: Final", dump(schema, source=False)), "", *_interface(names)],
+        [*long_text("_SCHEMA: typing.Final", dump(schema, source=False)), "", *_interface(names)],
         *services,
     ]
 
@@ -64,9 +64,9 @@ def _interface(names: Names) -> Block:
     ]
     variants = [f'{INDENT * 3}("{u}", {tag}): {cls},' for (u, tag), cls in names.variants.items()]
     lines = [
-        "INTERFACE: Final = Interface.from_json(",
+        "INTERFACE: typing.Final = bindings.Interface.from_json(",
         f"{INDENT}_SCHEMA,",
-        f"{INDENT}classes=Classes(",
+        f"{INDENT}classes=bindings.Classes(",
         *_dictionary(definitions),
         *_dictionary(variants),
         f"{INDENT}),",

@@ -20,8 +20,8 @@ def hosts(names: Names, stem: str) -> Iterator[Block]:
         own = {m.name: methods[service.name, m.name] for m in service.methods}
         scope = Scope(names, own.values())
         doc = service.doc or f"Host functions of `{service.name}`."
-        protocol = names.need("typing", "Protocol")
-        lines = [plain(f"class {classes[service.name]}({protocol}):"), *docstring(INDENT, doc)]
+        names.need("typing")
+        lines = [plain(f"class {classes[service.name]}(typing.Protocol):"), *docstring(INDENT, doc)]
         for method in service.methods:
             described = docstring(INDENT * 2, method.doc)
             tail = f" -> {_result(scope, method)}:" + ("" if described else " ...")
@@ -30,7 +30,7 @@ def hosts(names: Names, stem: str) -> Iterator[Block]:
             lines += [f"{INDENT * 2}..."] if described else []
         yield lines
     if len(services) > 1:
-        bases = [*(classes[s.name] for s in services), names.need("typing", "Protocol")]
+        bases = [*(classes[s.name] for s in services), "typing.Protocol"]
         doc = docstring(INDENT, "All host functions: what the object given to a guest has.")
         yield [*call("", f"class {host_class(names, stem)}", bases, ":"), *doc]
 
@@ -62,13 +62,11 @@ def clients(names: Names, stem: str) -> Iterator[Block]:
 def _client(names: Names, service: Service, name: str, host: str, *, is_async: bool) -> Block:
     own = client_method_names(service)
     scope = Scope(names, own.values())
-    base = names.need("hlfuzz.bindings", "AsyncTypedGuest" if is_async else "TypedGuest")
-    class_var = names.need("typing", "ClassVar")
+    base = "bindings.AsyncTypedGuest" if is_async else "bindings.TypedGuest"
     doc = service.doc or f"Methods of `{service.name}` in a guest."
-    interface = names.need("hlfuzz.bindings", "Interface")
     lines = [plain(f"class {name}({base}[{host}]):"), *docstring(INDENT, doc), ""]
-    lines.append(f"{INDENT}_interface: {class_var}[{interface}] = INTERFACE")
-    lines += assignment(INDENT, f"_service: {class_var}[{scope.ref('str')}]", service.name)
+    lines.append(f"{INDENT}_interface: typing.ClassVar[bindings.Interface] = INTERFACE")
+    lines += assignment(INDENT, f"_service: typing.ClassVar[{scope.ref('str')}]", service.name)
     for method in service.methods:
         parameters = ["self", *_parameters(scope, method)]
         result = _result(scope, method)

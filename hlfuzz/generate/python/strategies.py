@@ -45,7 +45,7 @@ def blocks(schema: Schema, stem: str) -> Iterator[Block]:
 
 def _types(schema: Schema) -> Iterator[Block]:
     names = Names(schema)
-    plurals = [_plural(snake_case(names.classes[d.name])) for d in schema.definitions]
+    plurals = [_plural(snake_case(names.classes[d.name].rstrip("_"))) for d in schema.definitions]
     functions = unique(_distinct(plurals), frozenset({"hl", "st", "near_valid", "hostile_bytes"}))
     for definition, function in zip(schema.definitions, functions, strict=True):
         result = f"st.SearchStrategy[hl.{names.classes[definition.name]}]"
