@@ -38,6 +38,24 @@ class Package:
         return f"{self.registry}-{self.name.replace('/', '-').lstrip('@')}-{self.version}"
 
 
+FLATBUFFERS = Package(
+    "crates",
+    "flatc-fork",
+    "0.6.0+25.12.19-2026-02-06-03fffb2",
+    "f995c44278ee64981366ec17e6847f0756184a92ad0d3a1b6f7170f91e1eb129",
+)
+"""The FlatBuffers repository itself, with the schemas of its own tests."""
+WAMP = Package(
+    "pypi", "autobahn", "26.10.2", "d9c97ddf1b480a6cad84c8bdffd9a3394a1563692fc7fefe3dfad63c1d4c066d"
+)
+VORTEX = Package(
+    "crates",
+    "vortex-flatbuffers",
+    "0.86.1",
+    "7d9ad94c8aa7cee143a234ce2c04f896ad6a7d01c615752328ca5305dfd897fc",
+)
+
+
 def cache_folder() -> Path:
     """`HLFUZZ_TEST_CACHE`, or the platform's cache folder."""
     if given := os.environ.get("HLFUZZ_TEST_CACHE"):

@@ -7,28 +7,11 @@ from pathlib import Path
 import pytest
 from fbs_facts import facts_of_binary, facts_of_schema
 from flatc import compile_schemas, read_binary_schema
-from third_party import Package, schemas_of
+from third_party import FLATBUFFERS, VORTEX, WAMP, Package, schemas_of
 
 from hlfuzz.schema.diagnostics import SchemaError
 from hlfuzz.schema.fbs import parse
 from hlfuzz.schema.wellformed import check
-
-FLATBUFFERS = Package(
-    "crates",
-    "flatc-fork",
-    "0.6.0+25.12.19-2026-02-06-03fffb2",
-    "f995c44278ee64981366ec17e6847f0756184a92ad0d3a1b6f7170f91e1eb129",
-)
-"""The FlatBuffers repository itself, with the schemas of its own tests."""
-WAMP = Package(
-    "pypi", "autobahn", "26.10.2", "d9c97ddf1b480a6cad84c8bdffd9a3394a1563692fc7fefe3dfad63c1d4c066d"
-)
-VORTEX = Package(
-    "crates",
-    "vortex-flatbuffers",
-    "0.86.1",
-    "7d9ad94c8aa7cee143a234ce2c04f896ad6a7d01c615752328ca5305dfd897fc",
-)
 
 # Tags wider than a byte: flatc's languages do not agree on them.
 REFUSED_BY_US = {"union_underlying_type_test.fbs"}
