@@ -10,8 +10,8 @@ from random import Random
 from typing import Any
 
 import pytest
+from c_program import Native, Reply
 from hypothesis import HealthCheck, given, settings
-from native import Native, Reply
 
 from hlfuzz.bindings.interface import Interface
 from hlfuzz.bindings.strategies import valid

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from native import tool
+from c_program import tool
 from needs import missing
 
 from hlfuzz.bindings.handshake import section_text

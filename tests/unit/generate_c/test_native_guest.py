@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from native import tool
+from c_program import tool
 
 from hlfuzz.bindings.interface import Interface
 from hlfuzz.bindings.records import error_record

@@ -62,8 +62,9 @@ HL_LOCAL bool pb_tag(pb_reader *r, uint32_t end, uint32_t *number, uint32_t *typ
     return (*number != 0 && *type <= PB_I32) || pb_refuse(r, "no field number or wire type");
 }
 
-/* Passes over an unknown field; groups nest no deeper than messages. */
-HL_LOCAL bool pb_skip(pb_reader *r, uint32_t end, uint32_t number, uint32_t type, uint32_t depth) {
+/* Passes over an unknown field; groups nest no deeper than messages. Cold, so that its array is not part of the
+ * frame of each message. */
+HL_COLD bool pb_skip(pb_reader *r, uint32_t end, uint32_t number, uint32_t type, uint32_t depth) {
     uint32_t open[HL_MAX_DEPTH], groups = 0, len;
     uint64_t bits;
     for (;;) {
