@@ -1,3 +1,6 @@
+/* Names and texts are one literal, as long as the schema has many. */
+#pragma GCC diagnostic ignored "-Woverlength-strings"
+
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the wire formats are read in place: the target must be little endian"
 #endif
