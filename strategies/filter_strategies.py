@@ -63,7 +63,7 @@ def http_heads(**bounds: Unpack[st.BoundsOptions]) -> st.SearchStrategy[hl.HttpH
     return st.valid(hl.INTERFACE, "net.HttpHead", **bounds)
 
 
-def tls_recordses(**bounds: Unpack[st.BoundsOptions]) -> st.SearchStrategy[hl.TlsRecords]:
+def tls_records(**bounds: Unpack[st.BoundsOptions]) -> st.SearchStrategy[hl.TlsRecords]:
     """Valid values of `net.TlsRecords`."""
     return st.valid(hl.INTERFACE, "net.TlsRecords", **bounds)
 
@@ -83,7 +83,7 @@ def closeds(**bounds: Unpack[st.BoundsOptions]) -> st.SearchStrategy[hl.Closed]:
     return st.valid(hl.INTERFACE, "net.Closed", **bounds)
 
 
-def totalses(**bounds: Unpack[st.BoundsOptions]) -> st.SearchStrategy[hl.Totals]:
+def totals(**bounds: Unpack[st.BoundsOptions]) -> st.SearchStrategy[hl.Totals]:
     """Valid values of `net.Totals`."""
     return st.valid(hl.INTERFACE, "net.Totals", **bounds)
 

@@ -20,7 +20,7 @@ from hlfuzz.schema.load import load
 def generate(
     schemas: Annotated[
         list[Path],
-        typer.Argument(metavar="SCHEMA…", help="Schemas: .fbs, .proto, .toml.", show_default=False),
+        typer.Argument(metavar="SCHEMA", help="Schemas: .fbs, .proto, .toml.", show_default=False),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for the code.", show_default=False)],
     check: Annotated[

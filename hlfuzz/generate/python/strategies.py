@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator
+from typing import Final
 
 from hlfuzz.generate.naming import source
 from hlfuzz.generate.python.definitions import Block
@@ -12,7 +14,9 @@ from hlfuzz.generate.python.text import INDENT, call, docstring
 from hlfuzz.schema.ir import Direction, Format, Schema
 from hlfuzz.schema.names import client_method_names, host_method_names, snake_case, unique
 
-_BOUNDS = "**bounds: Unpack[st.BoundsOptions]"
+_BOUNDS: Final = "**bounds: Unpack[st.BoundsOptions]"
+_RESERVED: Final = frozenset(dir(builtins)) | {"hl", "st", "near_valid", "hostile_bytes", "annotations"}
+"""Names that the module reads or defines."""
 
 
 def blocks(schema: Schema, stem: str) -> Iterator[Block]:
@@ -46,7 +50,7 @@ def blocks(schema: Schema, stem: str) -> Iterator[Block]:
 def _types(schema: Schema) -> Iterator[Block]:
     names = Names(schema)
     plurals = [_plural(snake_case(names.classes[d.name].rstrip("_"))) for d in schema.definitions]
-    functions = unique(_distinct(plurals), frozenset({"hl", "st", "near_valid", "hostile_bytes"}))
+    functions = unique(_distinct(plurals), _RESERVED)
     for definition, function in zip(schema.definitions, functions, strict=True):
         result = f"st.SearchStrategy[hl.{names.classes[definition.name]}]"
         yield [
@@ -83,7 +87,7 @@ def _methods(schema: Schema) -> Iterator[Block]:
         else f"{hosts[s.name, m.name]}_results"
         for s, m in keys
     ]
-    for (service, method), function in zip(keys, unique(_distinct(wanted)), strict=True):
+    for (service, method), function in zip(keys, unique(_distinct(wanted), _RESERVED), strict=True):
         to_guest = method.direction is Direction.GUEST
         types = (arguments if to_guest else results)(scope, method)
         made = f"tuple[{', '.join(types) or '()'}]"
@@ -101,8 +105,10 @@ def _methods(schema: Schema) -> Iterator[Block]:
 
 
 def _plural(name: str) -> str:
-    if name.endswith(("s", "x", "z", "ch", "sh")):
+    if name.endswith(("ss", "x", "z", "ch", "sh")):
         return f"{name}es"
+    if name.endswith("s"):
+        return name
     return f"{name[:-1]}ies" if name.endswith("y") and name[-2:-1] not in "aeiou" else f"{name}s"
 
 
