@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any, Final
 
 from hlfuzz.bench.row import Row, Samples
+from hlfuzz.bench.vm import NEAR_US
 from hlfuzz.bindings import Interface, TypedGuest, client_of
 from hlfuzz.errors import EnvironmentProblem
 from hlfuzz.generate.c import generate
@@ -42,8 +43,12 @@ _SERVICE: Final = "bench.EchoGuest"
 _SYMBOL: Final = "bench_EchoGuest_Echo"
 
 
-def rows(vcpu: int, rounds: int, block: int) -> Iterator[Row]:
-    """The round trip of a table of ten fields with each of its steps, and of raw bytes."""
+def rows(vcpu: int, rounds: int, block: int, exchange: Callable[[], float]) -> Iterator[Row]:
+    """The round trip of a table of ten fields with each of its steps, and of raw bytes.
+
+    `exchange` measures the bare exchange in µs: with far CPUs every cache line that crosses costs several
+    times as much, which says nothing about the code, so the ratio is only promised for near ones.
+    """
     if importlib.util.find_spec("ziglang") is None:
         yield Row(
             "typed round trip: not measured", "", 0, 0, 0, target="needs a C compiler: pip install ziglang"
@@ -68,6 +73,7 @@ def rows(vcpu: int, rounds: int, block: int) -> Iterator[Row]:
     read, verify = interface.steps("bench.Message")
     client: type[TypedGuest[Any]] = client_of(interface, _SERVICE)
     guest = _compiled(interface)
+    before = exchange()
     with client.open(guest, engine="kvm", reset="memory", transport="spin", cpu=vcpu) as echo:
         if echo.invoke("Echo", value) != value:
             raise AssertionError("the guest's echo is not what was sent")
@@ -93,11 +99,12 @@ def rows(vcpu: int, rounds: int, block: int) -> Iterator[Row]:
     whole = samples["all"].p50
     for name in list(steps)[:4]:
         yield samples[name].row(f"  typed: {name}", ratio=samples[name].p50 / whole)
+    near = max(before, exchange()) <= NEAR_US
     yield samples["all"].row(
         "typed round trip, 10 fields, C guest, + reset",
         ratio=ratio,
-        target="≤ 40 µs, ≤ 1.5 × encode + decode",
-        ok=whole <= 40 and ratio <= 1.5,
+        target="≤ 40 µs" + (", ≤ 1.5 × encode + decode" if near else " (far CPUs)"),
+        ok=whole <= 40 and (ratio <= 1.5 or not near),
     )
     raw = samples["raw"]
     yield raw.row(f"raw round trip, {len(data)} bytes, + reset", target="≤ 3 µs", ok=raw.p50 <= 3)

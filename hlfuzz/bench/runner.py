@@ -52,7 +52,7 @@ def _rows(quick: bool) -> Iterator[Row]:
             yield row
         yield vm.strict(template, rounds, block // 2)
         yield from api.rows(vcpu, rounds, block)
-        yield from roundtrip.rows(vcpu, rounds, block)
+        yield from roundtrip.rows(vcpu, rounds, block, lambda: vm.exchange(template, vcpu))
         yield from schema.rows(20 if quick else 100)
         yield startup.fresh(cache, 20 if quick else 100)
         yield startup.clone(template, 20 if quick else 100)

@@ -31,6 +31,15 @@ _PATTERN_MS: Final = 35.0
 _REFERENCE_EXCHANGE_US: Final = 0.13
 
 
+def exchange(template: Template, vcpu: int) -> float:
+    """The bare exchange in µs, right now: how far the two CPUs are from each other."""
+    vm = machine(template, "spin", "memory", vcpu)
+    try:
+        return median(measure_floor(vm, Floor.EXCHANGE, 2000)) / 1e3
+    finally:
+        vm.close()
+
+
 def calls(template: Template, vcpu: int, rounds: int, block: int) -> Iterator[Row]:
     """Calls and calls with reset over the spin transport, each beside the bare exchange."""
     plan: list[tuple[str, str, tuple[int, ...], int, bool]] = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
@@ -47,10 +48,11 @@ class TypedGuest(Generic[H]):
     _interface: ClassVar[Interface]
     _service: ClassVar[str]
 
-    def __init__(self, box: Sandbox, target: Target, calls: Mapping[str, Call], owned: bool) -> None:
+    def __init__(self, box: Sandbox, target: Target, methods: Mapping[str, Bind], owned: bool) -> None:
         self._box = box
         self._target = target
-        self._calls = calls
+        self._methods = methods
+        self._calls: dict[str, Call] = {}
         self._owned = owned
 
     @classmethod
@@ -101,8 +103,8 @@ class TypedGuest(Generic[H]):
         box = Sandbox(loaded, given, **options)
         service = interface.service(cls._service)
         raw = interface.schema.format is Format.RAW
-        calls = {m.name: raw_call(m) if raw else _typed_call(interface, m, raised) for m in service.methods}
-        return cls(box, box, calls, True)
+        methods = {m.name: _raw(m) if raw else _typed(interface, m, raised) for m in service.methods}
+        return cls(box, box, methods, True)
 
     @property
     def interface(self) -> Interface:
@@ -118,7 +120,7 @@ class TypedGuest(Generic[H]):
         """Open a call context: the same methods, with state that lives until `finish()`."""
         if not self._owned:
             raise UsageError("a call context is open already (context() of a context): finish it first")
-        return type(self)(self._box, self._box.context(), self._calls, False)
+        return type(self)(self._box, self._box.context(), self._methods, False)
 
     def finish(self) -> None:
         """End the call context that this client was made for; again does nothing. Raises `UsageError` for a
@@ -146,7 +148,10 @@ class TypedGuest(Generic[H]):
     def invoke(self, method: str, /, *arguments: Any) -> Any:
         """Call a method by its name in the schema: what the generated methods do."""
         try:
-            return self._calls[method](self._target, *arguments)
+            call = self._calls.get(method)
+            if call is None:
+                call = self._calls[method] = self._methods[method](self._target)
+            return call(*arguments)
         except AbiViolation as error:
             if isinstance(self._target, CallContext):
                 self._target.poison(f"{method!r}: {error}")
@@ -163,28 +168,39 @@ def client_of(interface: Interface, service: str) -> type[TypedGuest[Any]]:
 
 
 Call = Callable[..., Any]
-"""One method, called with a sandbox or context and the method's arguments."""
+"""One method of a guest, called with the method's arguments."""
+Bind = Callable[[Target], Call]
+"""Makes a `Call` for a sandbox or a context."""
 
 
-def _typed_call(interface: Interface, method: Method, raised: Raised) -> Call:
+def _raw(method: Method) -> Bind:
+    call = raw_call(method)
+    return lambda target: partial(call, target)
+
+
+def _typed(interface: Interface, method: Method, raised: Raised) -> Bind:
     assert method.request is not None
     assert method.response is not None
     encode = interface.message(method.request).encode
     response = interface.message(method.response)
     decode, type_name, symbol = response.decode, response.type_name, method.symbol
 
-    def call(target: Target, request: Any) -> Any:
-        raised.last = None
-        record = target.call_bytes(symbol, encode(request), result="packed")
-        assert isinstance(record, bytes)
-        if record[:HEADER_BYTES] != OK_HEADER:
-            raise _not_ok(method, record) from raised.last
-        try:
-            return decode(record[HEADER_BYTES:])
-        except WireError as error:
-            raise wire_violation(repr(symbol), "response", type_name, error.fault) from None
+    def bind(target: Target) -> Call:
+        send = target.bytes_caller(symbol, "packed")
 
-    return call
+        def call(request: Any) -> Any:
+            raised.last = None
+            record = send(encode(request))
+            if record[:HEADER_BYTES] != OK_HEADER:
+                raise _not_ok(method, record) from raised.last
+            try:
+                return decode(record[HEADER_BYTES:])
+            except WireError as error:
+                raise wire_violation(repr(symbol), "response", type_name, error.fault) from None
+
+        return call
+
+    return bind
 
 
 def _not_ok(method: Method, record: bytes) -> HlfuzzError:

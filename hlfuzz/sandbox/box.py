@@ -21,7 +21,7 @@ from hlfuzz.sandbox.gate import Gate
 from hlfuzz.sandbox.hostcalls import HostCalls
 from hlfuzz.sandbox.memory import Globals, GuestMemory
 from hlfuzz.sandbox.providers import Provider, link
-from hlfuzz.sandbox.vectors import ResultForm
+from hlfuzz.sandbox.vectors import BytesForm, ResultForm
 from hlfuzz.vmm import Region
 
 Trace = Callable[[CallRecord], object]
@@ -157,6 +157,27 @@ class Sandbox:
         if isinstance(returned, Failure):
             raise failed(function, returned)
         return returned
+
+    def bytes_caller(self, function: str, result: BytesForm) -> Callable[[bytes], bytes]:
+        """`call_bytes` with function and result form chosen once: a function from bytes to bytes, for many
+        calls. It raises as `call_bytes`."""
+        gate = self._gate
+        key: tuple[str, ResultForm] = (function, result)
+
+        def call(data: bytes) -> bytes:
+            at_once = self._with_bytes.get(key)
+            if at_once is None:
+                returned = self.call_bytes(function, data, result=result)
+            else:
+                if get_ident() != gate.box:
+                    gate.refuse()
+                returned = at_once((data,), True)
+            if isinstance(returned, bytes):
+                return returned
+            assert isinstance(returned, Failure)
+            raise failed(function, returned)
+
+        return call
 
     def context(self) -> CallContext:
         """Open a call context: a span of calls that share state. Raises `ContextBusy` when one is open."""

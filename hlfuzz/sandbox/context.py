@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
@@ -14,7 +15,7 @@ from hlfuzz.sandbox.engines.base import Returned
 from hlfuzz.sandbox.failures import failed
 from hlfuzz.sandbox.gate import Gate
 from hlfuzz.sandbox.memory import GuestMemory
-from hlfuzz.sandbox.vectors import ResultForm
+from hlfuzz.sandbox.vectors import BytesForm, ResultForm
 
 if TYPE_CHECKING:
     from hlfuzz.sandbox.box import Sandbox
@@ -58,6 +59,18 @@ class CallContext:
         if isinstance(returned, Failure):
             raise failed(function, returned)
         return returned
+
+    def bytes_caller(self, function: str, result: BytesForm) -> Callable[[bytes], bytes]:
+        """As `Sandbox.bytes_caller`, without the reset."""
+
+        def call(data: bytes) -> bytes:
+            returned = self._run(function, (data,), result)
+            if isinstance(returned, bytes):
+                return returned
+            assert isinstance(returned, Failure)
+            raise failed(function, returned)
+
+        return call
 
     def place(self, *vectors: bytes) -> list[int]:
         """Put byte vectors into memory that the guest allocates, for functions that take no plain pointer and

@@ -18,6 +18,9 @@ ResultForm: TypeAlias = Literal["none", "pair", "packed", "inplace"]
 "packed" (one i64, pointer << 32 | length), "inplace" (the result is a length, the bytes overwrite the
 input)."""
 
+BytesForm: TypeAlias = Literal["pair", "packed", "inplace"]
+"""A `ResultForm` that gives bytes."""
+
 RESULT_FORMS: Final[tuple[ResultForm, ...]] = ("none", "pair", "packed", "inplace")
 
 CallExport: TypeAlias = Callable[[Export, tuple[object, ...]], "Returned | Failure"]
