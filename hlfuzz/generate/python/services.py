@@ -45,6 +45,7 @@ def host_class(names: Names, stem: str) -> str:
         return classes[services[0].name]
     taken = {*names.classes.values(), *names.variants.values(), *classes.values()}
     found = f"{pascal_case(stem)}AllHosts"
+    found = found if found[0].isalpha() else f"T{found}"
     while found in taken:
         found += "_"
     return found

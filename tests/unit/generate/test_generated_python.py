@@ -21,7 +21,19 @@ from hlfuzz.bindings import AsyncTypedGuest, TypedGuest
 from hlfuzz.generate.python import generate
 from hlfuzz.schema.dump import dump
 from hlfuzz.schema.fbs import parse
-from hlfuzz.schema.ir import Direction, Field, Format, Number, Presence, Record, RecordKind, Scalar, Schema
+from hlfuzz.schema.ir import (
+    Direction,
+    Field,
+    Format,
+    Method,
+    Number,
+    Presence,
+    Record,
+    RecordKind,
+    Scalar,
+    Schema,
+    Service,
+)
 from hlfuzz.schema.names import client_method_names, host_method_names, service_names
 from hlfuzz.schema.values import Classes, make_classes
 from hlfuzz.schema.wellformed import check
@@ -122,6 +134,21 @@ def test_a_table_of_300_fields_is_generated_whole():
     with loaded(schema) as (module, _):
         value = module.Wide(f299=7)
         assert (value.f298, value.f299) == (298 % 256, 7)
+
+
+@pytest.mark.parametrize("name", ["_0", "___", "net", "A"])
+def test_one_protocol_has_the_methods_of_all_host_services(name: str):
+    table = Record("A", RecordKind.TABLE, ())
+    services = tuple(
+        Service(s, Direction.HOST, (Method(m, Direction.HOST, f"{s}.{m}", "A", "A"),))
+        for s, m in (("AllHosts", "log"), ("AAllHosts", "log"), ("NetAllHosts", "read"))
+    )
+    with loaded(Schema(name, Format.FBS, (table,), services)) as (module, _):
+        bases = [getattr(module, n) for n in service_names(module.INTERFACE.schema).values()]
+        (both,) = [
+            c for c in vars(module).values() if isinstance(c, type) and c.__bases__[:-1] == tuple(bases)
+        ]
+        assert {"all_hosts_log", "a_all_hosts_log", "read"} <= set(dir(both))
 
 
 def test_documentation_reaches_help_unchanged():
