@@ -28,11 +28,10 @@ class Diagnostic:
         where = f"{self.position}: " if self.position is not None else ""
         text = f"{where}error: {self.message}"
         if self.position is not None and self.source:
-            # Tabs stay tabs under themselves, so that the caret is where the eye looks.
             start = max(0, self.position.column - _MAX_LINE // 2) if len(self.source) > _MAX_LINE else 0
             shown = self.source[start : start + _MAX_LINE].rstrip("\r\n")
-            before = shown[: max(0, self.position.column - 1 - start)]
-            text += f"\n  {_visible(shown)}\n  {''.join(c if c == chr(9) else ' ' for c in before)}^"
+            before = min(max(0, self.position.column - 1 - start), len(shown))
+            text += f"\n  {_visible(shown)}\n  {' ' * before}^"
         return f"{text}\n  {self.suggestion}" if self.suggestion else text
 
 
@@ -71,7 +70,8 @@ class Collector:
     def finish(self) -> None:
         """Raise `SchemaError` when anything was found."""
         if self._found:
-            raise SchemaError(self._found)
+            files = {d.position.file: i for i, d in reversed(list(enumerate(self._found))) if d.position}
+            raise SchemaError(sorted(self._found, key=lambda d: _place(d, files)))
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
@@ -80,6 +80,13 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
     return f"did you mean {near[0]!r}?" if near else otherwise
 
 
+def _place(diagnostic: Diagnostic, files: dict[str, int]) -> tuple[int, int, int]:
+    """Where to say an error: files in the order of their first one, in a file by position; first what has
+    none."""
+    at = diagnostic.position
+    return (-1, 0, 0) if at is None else (files[at.file], at.line, at.column)
+
+
 def _visible(text: str) -> str:
-    """Text of a hostile file, safe for a terminal: control characters escaped to one column each."""
-    return "".join(c if c == "\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """Text of a hostile file, safe for a terminal; each character stays one, so that the caret is right."""
+    return "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)

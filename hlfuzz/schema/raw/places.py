@@ -151,7 +151,8 @@ class _Scan:
         path = self._key(kind, token, where, (), end="]")
         if path is None:
             return
-        self.places.keys.setdefault(path, start)
+        for length in range(1, len(path) + 1):  # a header makes the tables round its own too
+            self.places.keys.setdefault(path[:length], start)
         if many:
             self.tables[path] = index = self.tables.get(path, -1) + 1
             path = (*path, index)

@@ -62,8 +62,8 @@ def test_the_line_is_shown_with_a_caret():
         parse_text(_3 + "message M {\n\tPoimt\ta = 1;\n}", name="net/x.proto")
     assert str(caught.value).splitlines()[:3] == [
         'net/x.proto:3:2: error: "Poimt" is not defined.',
-        "  \tPoimt\ta = 1;",
-        "  \t^",
+        "   Poimt a = 1;",
+        "   ^",
     ]
 
 
