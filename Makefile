@@ -1,11 +1,12 @@
 # The commands of the README. Each makes what it needs: the virtual environment, the native library, the examples.
 #
-#   make demo    fuzzes the example network filters (the first time: about the time of one release build more)
-#   make test    every check that must pass: lint, Rust tests, the model check, Python tests
-#   make bench   the benchmark table; BENCH=--json for a document
-#   make lint    formatting, types, layers
-#   make docs    the documentation as HTML, in site/
-#   make clean   removes everything that these commands made
+#   make demo       fuzzes the example network filters (the first time: about the time of one release build more)
+#   make test       every check that must pass: lint, Rust tests, the model check, Python tests
+#   make bench      the benchmark table; BENCH=--json for a document
+#   make verifiers  a million damaged FlatBuffers: what C++ rejects, we must reject (a few minutes)
+#   make lint       formatting, types, layers
+#   make docs       the documentation as HTML, in site/
+#   make clean      removes everything that these commands made
 
 SHELL := /bin/bash
 .SHELLFLAGS := -o errexit -o nounset -o pipefail -c
@@ -22,7 +23,7 @@ BENCH ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test bench lint docs clean test-rust test-model test-python
+.PHONY: help demo test bench verifiers lint docs clean test-rust test-model test-python
 .DEFAULT_GOAL := help
 
 help:
@@ -37,6 +38,9 @@ test: lint test-rust test-model test-python
 bench: .venv/native
 	cargo build --release --locked --manifest-path bench/peer/Cargo.toml --target-dir bench/peer/target
 	@$(BIN)/hlfuzz bench $(BENCH)
+
+verifiers: .venv/native
+	$(BIN)/python bench/verifiers.py
 
 lint: .venv/native
 	$(BIN)/ruff check .
