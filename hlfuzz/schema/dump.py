@@ -38,7 +38,7 @@ def dump(schema: ir.Schema, *, source: bool = True) -> str:
     parts: list[str] = [_compact("schema") + ":" + _compact(VERSION)]
     for spec in _specs(ir.Schema):
         value = getattr(schema, spec.name)
-        if _is_default(value, spec.default) or (not source and spec.name in _SOURCE_ONLY):
+        if value == spec.default or (not source and spec.name in _SOURCE_ONLY):
             continue
         if spec.name in ("definitions", "services"):
             items = [_compact(_to_json(item, spec.hint_of_items, source)) for item in value]
@@ -111,14 +111,9 @@ def _to_json(value: Any, hint: Any, source: bool) -> Any:
     result: dict[str, Any] = {"is": cls.__name__} if tagged else {}
     for spec in _specs(cls):
         inner = getattr(value, spec.name)
-        if not _is_default(inner, spec.default) and (source or spec.name not in _SOURCE_ONLY):
+        if inner != spec.default and (source or spec.name not in _SOURCE_ONLY):
             result[spec.name] = _to_json(inner, spec.hint, source)
     return result
-
-
-def _is_default(value: Any, default: Any) -> bool:
-    # 0, 0.0, -0.0 and False are equal, but not the same default of a field.
-    return type(value) is type(default) and value == default
 
 
 def _from_json(value: Any, hint: Any, where: str) -> Any:

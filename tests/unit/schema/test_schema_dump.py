@@ -75,6 +75,11 @@ def test_the_text_that_the_next_tests_damage_is_good():
         ('"scalar":"i8"', '"scalar":["i8"]', "fields[0].type.scalar"),
         ('"is":"Number"', '"is":"Schema"', "fields[0].type"),
         ('"is":"Number"', '"is":{"a":1}', "fields[0].type"),
+        (
+            '"is":"Number","scalar":"i8"',
+            '"is":"Record","name":"R","kind":"table","fields":[]',
+            "fields[0].type",
+        ),
         ('"id":0', '"id":true', "fields[0].id"),
         ('"id":0', '"id":0.5', "fields[0].id"),
         ('"id":0,', "", "needs a field 'id'"),

@@ -37,7 +37,7 @@ table Request {
 table Chain { next: Link (required); }
 table Link { last: Header (required); }
 table Endless { self: Endless (required); }
-table Without { none: [Endless]; n: int; }
+table Without { none: [Endless]; n: int; one: Endless; }
 """
 PROTO = """
 syntax = "proto2";
@@ -50,7 +50,9 @@ message Request {
   map<string, Header> m = 7; optional double d = 8; repeated fixed32 v = 9 [packed = true];
 }
 message Endless { required Endless self = 1; }
-message Without { repeated Endless none = 1; map<int32, Endless> m = 2; optional int32 n = 3; }
+message Without {
+  repeated Endless none = 1; map<int32, Endless> m = 2; optional int32 n = 3; optional Endless one = 4;
+}
 """
 QUICK = settings(max_examples=5000, database=None, phases=[Phase.generate, Phase.shrink])
 CALM = settings(
@@ -171,9 +173,10 @@ def test_a_type_that_requires_itself_is_refused(interface: Interface):
         valid(interface, "net.Endless")
 
 
-def test_a_vector_of_a_type_without_values_stays_empty(interface: Interface):
+def test_what_would_hold_a_type_without_values_stays_empty(interface: Interface):
     found = smallest(valid(interface, "net.Without"), lambda w: (w.n or 0) > 2)
     assert found.none == []
+    assert found.one is None
 
 
 def test_unknown_types_are_refused_with_a_suggestion(interface: Interface):
