@@ -112,15 +112,12 @@ def host_method_names(schema: Schema) -> Mapping[tuple[str, str], str]:
 
 def service_names(schema: Schema) -> Mapping[str, str]:
     """The class of each service, client or protocol, by full name. `Async` in front of it is free too."""
-    taken = {*class_names(schema).values(), *variant_names(schema).values(), *_RESERVED_CLASSES}
+    taken = _Taken({*class_names(schema).values(), *variant_names(schema).values(), *_RESERVED_CLASSES})
     result: dict[str, str] = {}
     for service in schema.services:
         found = safe(pascal_case(_last(service.name, 1)))
         found = found if found[:1].isalpha() else f"T{found}"
-        while found in taken or f"Async{found}" in taken:
-            found += "_"
-        taken |= {found, f"Async{found}"}
-        result[service.name] = found
+        result[service.name] = taken.add(found, "Async")
     return result
 
 
@@ -149,32 +146,42 @@ def class_names(schema: Schema) -> Mapping[str, str]:
             break
         for name in clashing:
             wanted[name] = pascal_case(_last(name, depth))
-    result: dict[str, str] = {}
-    taken: set[str] = set()
-    for name, want in wanted.items():
-        found = safe(want if want[:1].isalpha() else f"T{want}", _RESERVED_CLASSES)
-        while found in taken:
-            found += "_"
-        taken.add(found)
-        result[name] = found
-    return result
+    taken = _Taken()
+    return {
+        name: taken.add(safe(want if want[:1].isalpha() else f"T{want}", _RESERVED_CLASSES))
+        for name, want in wanted.items()
+    }
 
 
 def variant_names(schema: Schema) -> Mapping[tuple[str, int], str]:
     """The class of each union variant by (union's full name, tag)."""
     classes = class_names(schema)
-    taken = set(classes.values())
-    result: dict[tuple[str, int], str] = {}
-    for union in schema.definitions:
-        if not isinstance(union, Union):
-            continue
-        for variant in union.variants:
-            found = classes[union.name] + pascal_case(_last(variant.name, 1))
-            while found in taken:
-                found += "_"
-            taken.add(found)
-            result[union.name, variant.tag] = found
-    return result
+    taken = _Taken(classes.values())
+    return {
+        (union.name, variant.tag): taken.add(classes[union.name] + pascal_case(_last(variant.name, 1)))
+        for union in schema.definitions
+        if isinstance(union, Union)
+        for variant in union.variants
+    }
+
+
+class _Taken:
+    """Names in use. One more underscore for each that is alike would make a bomb of a schema with many."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._names = set(names)
+        self._tried: Counter[str] = Counter()
+
+    def add(self, name: str, prefix: str = "") -> str:
+        """The name, or when it is in use the name with an underscore, or with a number. Afterwards it is in
+        use, alone and behind `prefix`."""
+        found = name
+        while found in self._names or f"{prefix}{found}" in self._names:
+            self._tried[name] += 1
+            number = self._tried[name]
+            found = f"{name}_{number if number > 1 else ''}"
+        self._names |= {found, f"{prefix}{found}"}
+        return found
 
 
 def _last(name: str, parts: int) -> str:
