@@ -13,6 +13,7 @@ from hlfuzz.errors import UsageError
 from hlfuzz.generate import DEFAULT_LANGUAGE, FileState, State, compare, parse_languages, plan, write
 from hlfuzz.report import schemas as report
 from hlfuzz.schema.conform import Breakage, conform
+from hlfuzz.schema.diagnostics import Diagnostic, SchemaError
 from hlfuzz.schema.ir import Schema
 from hlfuzz.schema.load import load
 
@@ -46,7 +47,7 @@ def generate(
         languages = parse_languages(lang or [DEFAULT_LANGUAGE])
         if against is not None and (not check or len(schemas) != 1):
             raise UsageError("--against compares one schema with its older version: use it with --check")
-        loaded = [load(path, include=include or ()) for path in schemas]
+        loaded = _loaded(schemas, include)
         files = plan(loaded, languages)
         if check:
             found = _broken(against, loaded[0], include)
@@ -58,6 +59,20 @@ def generate(
                 print_json(report.generate_document(sorted(files), written, left_over))
             else:
                 report.generated(console(), out, sorted(files), written, left_over)
+
+
+def _loaded(paths: list[Path], include: list[Path] | None) -> list[Schema]:
+    """All schemas. Raises `SchemaError` with the errors of each that has some."""
+    loaded: list[Schema] = []
+    wrong: list[Diagnostic] = []
+    for path in paths:
+        try:
+            loaded.append(load(path, include=include or ()))
+        except SchemaError as error:
+            wrong += error.diagnostics
+    if wrong:
+        raise SchemaError(wrong)
+    return loaded
 
 
 def _broken(against: Path | None, new: Schema, include: list[Path] | None) -> tuple[Breakage, ...]:

@@ -124,10 +124,13 @@ def test_check_against_an_older_schema_names_what_breaks(schema: Path, out: Path
 def test_one_bad_schema_of_two_leaves_nothing_behind(schema: Path, out: Path):
     bad = schema.with_name("bad.fbs")
     bad.write_text("table A {\n  x: strin;\n  y: in;\n}\n")
-    code, said = generate(schema, bad, "--out", out)
+    worse = schema.with_name("worse.toml")
+    worse.write_text("version = 1\n[gust]\n")
+    code, said = generate(bad, schema, worse, "--out", out)
     assert code == 2
     assert "bad.fbs:2:" in said
     assert "bad.fbs:3:" in said
+    assert "worse.toml:2:1:" in said
     assert "^" in said
     assert not out.exists()
 
