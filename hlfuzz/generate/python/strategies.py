@@ -10,7 +10,7 @@ from hlfuzz.generate.naming import source
 from hlfuzz.generate.python.definitions import Block
 from hlfuzz.generate.python.scope import Names, Scope
 from hlfuzz.generate.python.services import arguments, results
-from hlfuzz.generate.python.text import INDENT, call, docstring
+from hlfuzz.generate.python.text import INDENT, call, docstring, fits
 from hlfuzz.schema.ir import Direction, Format, Schema
 from hlfuzz.schema.names import client_method_names, host_method_names, snake_case, unique
 
@@ -36,7 +36,7 @@ def blocks(schema: Schema, stem: str) -> Iterator[Block]:
         "",
         # In a package, and in a folder that is on the path: both find the module beside this one.
         "if TYPE_CHECKING or __package__:",
-        f"{INDENT}from . import {stem}_hl as hl",
+        *_import(stem),
         "else:",
         f"{INDENT}import {stem}_hl as hl",
     ]
@@ -45,6 +45,12 @@ def blocks(schema: Schema, stem: str) -> Iterator[Block]:
         yield from _bytes()
     else:
         yield from _methods(schema)
+
+
+def _import(stem: str) -> list[str]:
+    if fits(one := f"{INDENT}from . import {stem}_hl as hl"):
+        return [one]
+    return [f"{INDENT}from . import (", f"{INDENT * 2}{stem}_hl as hl,", f"{INDENT})"]
 
 
 def _types(schema: Schema) -> Iterator[Block]:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A package with the code of the nasty schema, of those of the parser's tests, and of drawn ones."""
     folder = tmp_path_factory.mktemp("generated")
     collected = [every_nasty_name()]
+    collected += [replace(collected[0], name="a" * length) for length in (88, 89, 90, 91, 130)]
     for name, text in VALID.items():
         (folder / f"{name}.fbs").write_text(text, newline="")
         collected.append(parse(folder / f"{name}.fbs", include=()))
