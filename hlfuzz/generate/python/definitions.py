@@ -54,7 +54,7 @@ def _enum(names: Names, definition: Enum) -> Block:
     names.need("enum")
     base = "enum.IntFlag, boundary=enum.KEEP" if definition.bit_flags else "enum.IntEnum"
     lines = [plain(f"class {names.classes[definition.name]}({base}):")]
-    lines += docstring(INDENT, definition.doc or f"Enum `{definition.name}`.")
+    lines += docstring(INDENT, definition.doc, f"Enum `{definition.name}`.")
     lines += [""] if definition.members else []
     members = member_names(definition)
     for member in definition.members:
@@ -72,7 +72,7 @@ def _union(names: Names, definition: Union) -> Iterator[Block]:
         yield [
             "@dataclass(slots=True)",
             plain(f"class {name}:"),
-            *docstring(INDENT, variant.doc or f"`{definition.name}` that holds `{variant.name}`."),
+            *docstring(INDENT, variant.doc, f"`{definition.name}` that holds `{variant.name}`."),
             "",
             plain(f"{INDENT}value: {Scope(names).annotation(variant.type)}"),
         ]
@@ -88,7 +88,7 @@ def _record(names: Names, record: Record) -> Block:
     names.need("dataclasses", "dataclass")
     keywords = "slots=True" if record.kind is RecordKind.STRUCT else "slots=True, kw_only=True"
     lines = [f"@dataclass({keywords})", plain(f"class {names.classes[record.name]}:")]
-    lines += docstring(INDENT, record.doc or f"{record.kind.capitalize()} `{record.name}`.")
+    lines += docstring(INDENT, record.doc, f"{record.kind.capitalize()} `{record.name}`.")
     lines += [""] if record.fields else []
     for field in record.fields:
         lines += _field(names, scope, record, field, attributes[field.name])

@@ -19,9 +19,9 @@ def hosts(names: Names, stem: str) -> Iterator[Block]:
     for service in services:
         own = {m.name: methods[service.name, m.name] for m in service.methods}
         scope = Scope(names, own.values())
-        doc = service.doc or f"Host functions of `{service.name}`."
         names.need("typing")
-        lines = [plain(f"class {classes[service.name]}(typing.Protocol):"), *docstring(INDENT, doc)]
+        lines = [plain(f"class {classes[service.name]}(typing.Protocol):")]
+        lines += docstring(INDENT, service.doc, f"Host functions of `{service.name}`.")
         for method in service.methods:
             described = docstring(INDENT * 2, method.doc)
             tail = f" -> {_result(scope, method)}:" + ("" if described else " ...")
@@ -64,8 +64,8 @@ def _client(names: Names, service: Service, name: str, host: str, *, is_async: b
     own = client_method_names(service)
     scope = Scope(names, own.values())
     base = "bindings.AsyncTypedGuest" if is_async else "bindings.TypedGuest"
-    doc = service.doc or f"Methods of `{service.name}` in a guest."
-    lines = [plain(f"class {name}({base}[{host}]):"), *docstring(INDENT, doc), ""]
+    doc = docstring(INDENT, service.doc, f"Methods of `{service.name}` in a guest.")
+    lines = [plain(f"class {name}({base}[{host}]):"), *doc, ""]
     lines.append(f"{INDENT}_interface: typing.ClassVar[bindings.Interface] = INTERFACE")
     lines += assignment(INDENT, f"_service: typing.ClassVar[{scope.ref('str')}]", service.name)
     for method in service.methods:

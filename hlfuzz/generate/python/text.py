@@ -94,8 +94,9 @@ def _text(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode("latin-1")
 
 
-def docstring(indent: str, text: str) -> list[str]:
-    """Documentation as a docstring, paragraphs kept and long lines wrapped; nothing for empty text."""
+def docstring(indent: str, text: str, otherwise: str = "") -> list[str]:
+    """Documentation as a docstring, paragraphs kept and long lines wrapped; `otherwise` in the place of blank
+    text, and nothing when that is empty too."""
     lines = text.replace("\r\n", "\n").split("\n")
     words = [[w for w in _escaped(line).split(" ") if w] for line in lines]
     while words and not words[-1]:
@@ -103,7 +104,7 @@ def docstring(indent: str, text: str) -> list[str]:
     while words and not words[0]:
         words.pop(0)
     if not words:
-        return []
+        return docstring(indent, otherwise) if otherwise else []
     room = WIDTH - len(indent)
     # A quote right behind the opening ones would be one of them, and so would one before the closing ones.
     start = '""" ' if words[0][0].startswith('"') else '"""'

@@ -49,6 +49,7 @@ NASTY_NAMES = (
 )  # fmt: skip
 NASTY_DOCS = (
     "",
+    " \n\t\n",
     "Plain words.",
     '"""\nraise AssertionError("code from a schema runs")\n"""',
     "ends with a backslash \\",

@@ -79,7 +79,14 @@ def every_nasty_name() -> Schema:
             name,
             direction,
             tuple(
-                Method(n, direction, symbol(name, n, direction), f"t.{n}", "t.list", doc=NASTY_DOCS[i % 9])
+                Method(
+                    n,
+                    direction,
+                    symbol(name, n, direction),
+                    f"t.{n}",
+                    "t.list",
+                    doc=NASTY_DOCS[i % len(NASTY_DOCS)],
+                )
                 for i, n in enumerate(NASTY_NAMES)
             ),
         )
