@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -45,9 +45,10 @@ class Interface:
         return cls(load_json(text), classes)
 
     @classmethod
-    def load(cls, path: Path | str) -> Interface:
-        """From a schema file, without generated code. Raises `SchemaError`."""
-        return cls(load(path))
+    def load(cls, path: Path | str, *, include: Sequence[Path] = ()) -> Interface:
+        """From a schema file, and what it includes from beside it or from `include`, without generated code.
+        Raises `SchemaError`."""
+        return cls(load(path, include=include))
 
     @cached_property
     def codec(self) -> Codec:
