@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 from hlfuzz.errors import EnvironmentProblem
 
 
-def write_file(path: Path, data: bytes, *, otherwise: str = "choose another folder") -> None:
-    """Write a file, and the folders it is in: temporary file, fsync, rename.
+def write_file(
+    path: Path, data: bytes, *, mode: int = 0o666, otherwise: str = "choose another folder"
+) -> None:
+    """Write a file, and the folders it is in: temporary file, fsync, rename. Of the permissions `mode` the
+    umask takes what it takes of any new file's.
 
     Raises `EnvironmentProblem` when the disk or the permissions do not allow it; `otherwise` is the next step
     that it names.
     """
-    temporary: str | None = None
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        temporary = temporary_beside(path)
+        write_synced(temporary, data, mode)
+        temporary.replace(path)
         temporary = None
     except OSError as error:
         raise EnvironmentProblem(
@@ -31,4 +31,19 @@ def write_file(path: Path, data: bytes, *, otherwise: str = "choose another fold
         ) from error
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name in the folder of `path` that nobody has: what is written there can be renamed to `path`."""
+    return path.with_name(f".tmp-{secrets.token_hex(8)}")
+
+
+def write_synced(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Make a new file and bring it to disk. Raises `OSError`."""
+    # Not tempfile: its files are for their owner alone, whatever the umask says.
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

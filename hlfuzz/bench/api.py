@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 
 import wasmtime
 
 from hlfuzz.bench.machines import WASM
-from hlfuzz.bench.row import Row, Samples
+from hlfuzz.bench.row import Row, Samples, timed
 from hlfuzz.errors import GuestTrap
 from hlfuzz.guest import Guest
 from hlfuzz.sandbox import Sandbox
@@ -22,8 +21,8 @@ def rows(vcpu: int, rounds: int, block: int) -> Iterator[Row]:
         ours: list[list[int]] = []
         theirs: list[list[int]] = []
         for _ in range(rounds):
-            theirs.append(_timed(plain, block))
-            ours.append(_timed(lambda: box.call("add", 1, 2), block))
+            theirs.append(timed(plain, block))
+            ours.append(timed(lambda: box.call("add", 1, 2), block))
         samples = Samples(tuple(ours), tuple(theirs))
         peer, times = samples.floor, 1 / samples.ratio
         yield samples.row(
@@ -41,8 +40,8 @@ def rows(vcpu: int, rounds: int, block: int) -> Iterator[Row]:
                 return
             raise AssertionError("the guest did not trap")
 
-        _timed(trap, 100)
-        traps = Samples((_timed(trap, block),))
+        timed(trap, 100)
+        traps = Samples((timed(trap, block),))
         yield traps.row("Wasm trap to Python exception, sandbox usable", target="≤ 20 µs", ok=traps.p50 <= 20)
 
 
@@ -58,13 +57,3 @@ def _plain_wasmtime() -> Callable[[], object]:
     add = wasmtime.Instance(store, module, [host]).exports(store)["add"]
     assert isinstance(add, wasmtime.Func)
     return lambda: add(store, 1, 2)
-
-
-def _timed(act: Callable[[], object], count: int) -> list[int]:
-    clock = time.perf_counter_ns
-    taken: list[int] = []
-    for _ in range(count):
-        begin = clock()
-        act()
-        taken.append(clock() - begin)
-    return taken

@@ -7,13 +7,12 @@ import importlib.util
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from hlfuzz.bench.row import Row, Samples
+from hlfuzz.bench.row import Row, Samples, timed
 from hlfuzz.bench.vm import NEAR_US
 from hlfuzz.bindings import Interface, TypedGuest, client_of
 from hlfuzz.errors import EnvironmentProblem
@@ -89,7 +88,7 @@ def rows(vcpu: int, rounds: int, block: int, exchange: Callable[[], float]) -> I
         taken: dict[str, list[list[int]]] = {name: [] for name in steps}
         for _ in range(rounds):
             for name, step in steps.items():
-                taken[name].append(_timed(step, block // 4))
+                taken[name].append(timed(step, block // 4))
     samples = {name: Samples(tuple(blocks)) for name, blocks in taken.items()}
     # The bound is on the ratio within a round: a machine whose speed drifts does not change it.
     ratio = median(
@@ -130,13 +129,3 @@ def _compiled(interface: Interface) -> bytes:
         if done.returncode != 0:
             raise EnvironmentProblem(f"cannot compile the benchmark's C guest: {done.stderr}", reason="io")
         return Path(folder, "guest.wasm").read_bytes()
-
-
-def _timed(act: Callable[[], object], count: int) -> list[int]:
-    clock = time.perf_counter_ns
-    taken: list[int] = []
-    for _ in range(count):
-        begin = clock()
-        act()
-        taken.append(clock() - begin)
-    return taken

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 
@@ -84,3 +85,14 @@ class Samples:
 
     def _all(self) -> list[int]:
         return [ns for block in self.blocks for ns in block]
+
+
+def timed(act: Callable[[], object], count: int) -> list[int]:
+    """Nanoseconds of each of `count` calls of `act`."""
+    clock = time.perf_counter_ns
+    taken: list[int] = []
+    for _ in range(count):
+        begin = clock()
+        act()
+        taken.append(clock() - begin)
+    return taken

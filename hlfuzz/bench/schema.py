@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Any, Final
 
-from hlfuzz.bench.row import Row, Samples, percentile
+from hlfuzz.bench.row import Row, Samples, percentile, timed
 from hlfuzz.schema.fbs import parse_text
 from hlfuzz.schema.wire.flatbuffers import FlatBuffersCodec, compile_program, flatbuffers_codec
 from hlfuzz.vmm import NativeVerifier
@@ -81,13 +81,8 @@ def _timed(verifier: NativeVerifier, root: str, buffer: bytes, copies: int, roun
 
 
 def _from_python(verifier: NativeVerifier, buffer: bytes, count: int) -> list[int]:
-    index, clock = verifier.root("bench.Small"), time.perf_counter_ns
-    taken: list[int] = []
-    for _ in range(count):
-        begin = clock()
-        verifier.verify(index, buffer)
-        taken.append(clock() - begin)
-    return taken
+    index = verifier.root("bench.Small")
+    return timed(lambda: verifier.verify(index, buffer), count)
 
 
 def _rate(name: str, unit: str, rates: list[float]) -> Row:

@@ -12,7 +12,12 @@ from hlfuzz.files import write_file
 
 MAX_FINDING_BYTES: Final = 16 << 20
 MAX_SEED_BYTES: Final = 1 << 20
-_ANOTHER_STORE: Final = "choose another folder with --store"
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Write a file of the store, for its owner alone: inputs and findings may hold what nobody else should
+    see."""
+    write_file(path, data, mode=0o600, otherwise="choose another folder with --store")
 
 
 def read_seeds(folder: Path) -> list[bytes]:
@@ -39,14 +44,14 @@ class Store:
         """Keeps the module, so that findings can be replayed without the original file. Returns its path."""
         path = self.folder / f"guest-{hashlib.sha256(wasm).hexdigest()[:16]}.wasm"
         if not path.exists():
-            write_file(path, wasm, otherwise=_ANOTHER_STORE)
+            _keep(path, wasm)
         return path
 
     def add_input(self, data: bytes) -> None:
         """Keeps one byte vector in the corpus, named by its SHA-256."""
         path = self.folder / "corpus" / hashlib.sha256(data).hexdigest()
         if not path.exists():
-            write_file(path, data, otherwise=_ANOTHER_STORE)
+            _keep(path, data)
 
     def inputs(self) -> list[bytes]:
         """The byte vectors of earlier runs."""
@@ -60,7 +65,7 @@ class Store:
     def save_finding(self, signature: str, document: object) -> Path:
         """Writes the finding and returns its path."""
         path = self.finding_path(signature)
-        write_file(path, (json.dumps(document, indent=1) + "\n").encode(), otherwise=_ANOTHER_STORE)
+        _keep(path, (json.dumps(document, indent=1) + "\n").encode())
         return path
 
 

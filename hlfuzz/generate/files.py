@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import secrets
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from hlfuzz.errors import EnvironmentProblem, UsageError
+from hlfuzz.files import temporary_beside, write_synced
 from hlfuzz.generate.plan import language_of
 
 _MAX_DIFF_BYTES: Final = 8 << 20
@@ -68,8 +68,8 @@ def write(folder: Path, files: Mapping[str, str]) -> list[str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in changed.items():
-            temporary[name] = folder / f".tmp-{secrets.token_hex(8)}{name}"
-            _write_synced(temporary[name], text.encode())
+            temporary[name] = temporary_beside(folder / name)
+            write_synced(temporary[name], text.encode())
         for name, path in list(temporary.items()):
             path.replace(folder / name)
             del temporary[name]
@@ -80,15 +80,6 @@ def write(folder: Path, files: Mapping[str, str]) -> list[str]:
         for path in temporary.values():
             path.unlink(missing_ok=True)
     return sorted(changed)
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    # Not tempfile: its files are for their owner alone, and sources are for everybody whom the umask lets in.
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

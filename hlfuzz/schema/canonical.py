@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from hlfuzz.schema.ir import (
@@ -34,6 +34,7 @@ from hlfuzz.schema.ir import (
     Type,
     Union,
     Vector,
+    references,
 )
 
 VERSION: Final = 1
@@ -80,7 +81,7 @@ def reachable(schema: Schema, roots: Iterable[str]) -> set[str]:
         if name in found:
             continue
         found.add(name)
-        waiting += _references(schema.by_name[name])
+        waiting += references(schema.by_name[name])
     return found
 
 
@@ -109,32 +110,6 @@ def _subject(line: str) -> str:
     """What a line is about: its first words, without what it says about it."""
     words = line.split(" ")
     return " ".join(words[: 3 if words[0] in ("field", "variant", "member", "method") else 2])
-
-
-def _references(definition: Definition) -> Iterator[str]:
-    match definition:
-        case Record():
-            for field in definition.fields:
-                yield from _named(field.type)
-                if field.nested is not None:
-                    yield field.nested
-        case Union():
-            for variant in definition.variants:
-                yield from _named(variant.type)
-        case Enum():
-            pass
-
-
-def _named(type_: Type) -> Iterator[str]:
-    match type_:
-        case Named():
-            yield type_.name
-        case Vector() | Array():
-            yield from _named(type_.element)
-        case Map():
-            yield from _named(type_.value)
-        case _:
-            pass
 
 
 def _definition(definition: Definition) -> list[str]:

@@ -403,3 +403,30 @@ def direction_of(service: str) -> Direction | None:
     if service.endswith("Guest"):
         return Direction.GUEST
     return Direction.HOST if service.endswith("Host") else None
+
+
+def references(definition: Definition) -> Iterator[str]:
+    """Full names of the definitions that values of this one may contain at once, nested buffers included."""
+    match definition:
+        case Record():
+            for field in definition.fields:
+                yield from _named(field.type)
+                if field.nested is not None:
+                    yield field.nested
+        case Union():
+            for variant in definition.variants:
+                yield from _named(variant.type)
+        case Enum():
+            pass
+
+
+def _named(type_: Type) -> Iterator[str]:
+    match type_:
+        case Named():
+            yield type_.name
+        case Vector() | Array():
+            yield from _named(type_.element)
+        case Map():
+            yield from _named(type_.value)
+        case _:
+            pass

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from hlfuzz.schema.ir import (
     Array,
     Enum,
     Field,
-    Map,
     Named,
     Presence,
     Record,
@@ -17,7 +16,7 @@ from hlfuzz.schema.ir import (
     Schema,
     Type,
     Union,
-    Vector,
+    references,
 )
 
 ENDLESS: Final = 1 << 30
@@ -32,7 +31,7 @@ def heights(schema: Schema) -> Mapping[str, int]:
     found = {d.name: ENDLESS for d in schema.definitions}
     users: dict[str, list[str]] = {d.name: [] for d in schema.definitions}
     for definition in schema.definitions:
-        for name in _mentioned(definition):
+        for name in references(definition):
             users[name].append(definition.name)
     waiting = list(found)
     while waiting:
@@ -66,29 +65,3 @@ def _height(schema: Schema, definition: Record | Enum | Union, found: Mapping[st
         case Record():
             required = (field_height(f, found) for f in definition.fields if f.presence is Presence.REQUIRED)
             return min(ENDLESS, 1 + max(required, default=0))
-
-
-def _mentioned(definition: Record | Enum | Union) -> Iterator[str]:
-    match definition:
-        case Record():
-            for field in definition.fields:
-                yield from _names(field.type)
-                if field.nested is not None:
-                    yield field.nested
-        case Union():
-            for variant in definition.variants:
-                yield from _names(variant.type)
-        case Enum():
-            pass
-
-
-def _names(type_: Type) -> Iterator[str]:
-    match type_:
-        case Named(name):
-            yield name
-        case Vector(element) | Array(element):
-            yield from _names(element)
-        case Map(value=value):
-            yield from _names(value)
-        case _:
-            pass
