@@ -108,6 +108,11 @@
 #define HL_E_INTERNAL 20
 
 /*
+ The bytes are no native guest: not an ELF program of the right kind, or one that asks for what it cannot have.
+ */
+#define HL_E_NOT_NATIVE 21
+
+/*
  Spin for `HL_RESET_MEMORY` where two CPUs are free, else exit.
  */
 #define HL_TRANSPORT_AUTO 0
@@ -246,6 +251,11 @@
 #define HL_FAULT_NO_RESET 8
 
 /*
+ A strict reset leaves the mailbox alone.
+ */
+#define HL_FAULT_FORGET_MAILBOX 16
+
+/*
  What `hl_measure_floor` measures: reading the clock.
  */
 #define HL_FLOOR_CLOCK 1
@@ -323,7 +333,7 @@
 #define HL_RULE_ENUM 15
 
 /*
- A validated and compiled Wasm module; immutable.
+ A validated and compiled Wasm module, or a checked native guest; immutable.
  */
 typedef struct hl_module hl_module;
 
@@ -489,7 +499,10 @@ typedef struct hl_trap_info {
    1001 other. CPU exception: its vector.
    */
   uint32_t code;
-  uint32_t reserved;
+  /*
+   CPU exception: 1 when it is a page fault in the guard below the stack.
+   */
+  uint32_t stack_overflow;
   /*
    CPU exception: error code, faulting address (page faults), instruction address.
    */
@@ -814,7 +827,7 @@ struct hl_module *hl_module_new(const uint8_t *wasm,
                                 struct hl_error *error);
 
 /*
- The JSON of `hl_inspect` with `artifact_bytes` and `cache`; valid as long as the module.
+ The JSON of `hl_inspect` with `artifact_bytes` and `cache`, or of `hl_inspect_elf`; valid as long as the module.
  */
 const char *hl_module_json(const struct hl_module *module);
 
@@ -822,6 +835,25 @@ const char *hl_module_json(const struct hl_module *module);
  Frees a module. Templates made from it live on.
  */
 void hl_module_free(struct hl_module *module);
+
+/*
+ Checks and describes a native guest (an ELF program, see `docs/native-guests.md`): 0 and a JSON text of the shape that
+ `hl_inspect` gives, with the feature `native` and the text of its handshake, that the caller frees with
+ `hl_string_free`; or -1 and `*error` (HL_E_NOT_NATIVE).
+ */
+int32_t hl_inspect_elf(const uint8_t *elf,
+                       size_t len,
+                       char **json,
+                       struct hl_error *error);
+
+/*
+ Checks a native guest and keeps a copy of its bytes. It is used like a Wasm module, always with HL_RESET_STRICT.
+ `cache_dir` is not used. NULL and `*error` (HL_E_NOT_NATIVE, HL_E_TOO_LARGE, HL_E_ARGUMENT) when it is refused.
+ */
+struct hl_module *hl_module_new_elf(const uint8_t *elf,
+                                    size_t len,
+                                    const struct hl_module_options *given,
+                                    struct hl_error *error);
 
 /*
  A sandbox at the template's snapshot. NULL and `*error` when it cannot be made.

@@ -46,6 +46,8 @@ pub const HL_E_IO: u32 = 17;
 pub const HL_E_CPU: u32 = 18;
 pub const HL_E_FORKED: u32 = 19;
 pub const HL_E_INTERNAL: u32 = 20;
+/// The bytes are no native guest: not an ELF program of the right kind, or one that asks for what it cannot have.
+pub const HL_E_NOT_NATIVE: u32 = 21;
 
 /// Spin for `HL_RESET_MEMORY` where two CPUs are free, else exit.
 pub const HL_TRANSPORT_AUTO: u32 = 0;
@@ -111,6 +113,8 @@ pub const HL_FAULT_FORGET_REGISTERS: u32 = 2;
 pub const HL_FAULT_FORGET_NEW_PAGES: u32 = 4;
 /// The reset does nothing.
 pub const HL_FAULT_NO_RESET: u32 = 8;
+/// A strict reset leaves the mailbox alone.
+pub const HL_FAULT_FORGET_MAILBOX: u32 = 16;
 
 /// What `hl_measure_floor` measures: reading the clock.
 pub const HL_FLOOR_CLOCK: u32 = 1;

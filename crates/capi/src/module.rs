@@ -9,10 +9,16 @@ use std::ffi::{CStr, CString, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// A validated and compiled Wasm module; immutable.
+/// A validated and compiled Wasm module, or a checked native guest; immutable.
 pub struct hl_module {
-    pub(crate) module: Module,
-    json: CString,
+    pub(crate) code: Code,
+    pub(crate) json: CString,
+}
+
+pub(crate) enum Code {
+    Wasm(Module),
+    /// The bytes of an ELF program that `Program::parse` accepts.
+    Native(Box<[u8]>),
 }
 
 /// `HL_ABI_VERSION` of the library.
@@ -33,7 +39,7 @@ pub extern "C" fn hl_wasmtime_version() -> *mut c_char {
     to_c(hlfuzz_wasm::WASMTIME_VERSION.to_owned()).into_raw()
 }
 
-fn to_c(text: String) -> CString {
+pub(crate) fn to_c(text: String) -> CString {
     CString::new(text).unwrap_or_default()
 }
 
@@ -129,7 +135,7 @@ unsafe fn new_module(
     }
     let module = Module::new(wasm, &how)?;
     let json = to_c(module.json());
-    Ok(hl_module { module, json })
+    Ok(hl_module { code: Code::Wasm(module), json })
 }
 
 /// # Safety
@@ -142,7 +148,7 @@ pub unsafe fn bytes<'a>(start: *const u8, len: usize) -> Result<&'a [u8], Failur
     Ok(unsafe { std::slice::from_raw_parts(start, len) })
 }
 
-/// The JSON of `hl_inspect` with `artifact_bytes` and `cache`; valid as long as the module.
+/// The JSON of `hl_inspect` with `artifact_bytes` and `cache`, or of `hl_inspect_elf`; valid as long as the module.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_module_json(module: *const hl_module) -> *const c_char {
     // SAFETY: the C contract.

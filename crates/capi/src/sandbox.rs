@@ -346,6 +346,9 @@ pub unsafe extern "C" fn hl_posted(
     0
 }
 
+/// Vector of a page fault (Intel SDM vol. 3, table 6-1).
+const PAGE_FAULT: u32 = 14;
+
 /// The text of a Wasm trap; wasmtime's discriminants, in its order.
 pub(crate) fn trap_text(code: u32, text: &str) -> String {
     const TEXTS: [&str; 17] = [
@@ -383,7 +386,7 @@ pub unsafe extern "C" fn hl_trap(sandbox: *mut hl_sandbox, out: *mut hl_trap_inf
     // SAFETY: the C contract.
     let (Some(it), Some(out)) = (unsafe { sandbox.as_mut() }, unsafe { out.as_mut() }) else { return -1 };
     let Some(cause) = it.sandbox_ref().and_then(Sandbox::trap).cloned() else { return -1 };
-    (out.code, out.error_code, out.address, out.rip) = (0, 0, 0, 0);
+    (out.code, out.stack_overflow, out.error_code, out.address, out.rip) = (0, 0, 0, 0, 0);
     (out.kind, it.trap_text) = match cause {
         TrapCause::Wasm { code, text } => {
             out.code = code;
@@ -393,13 +396,12 @@ pub unsafe extern "C" fn hl_trap(sandbox: *mut hl_sandbox, out: *mut hl_trap_inf
         TrapCause::Exception(exception) => {
             out.code = exception.vector;
             (out.error_code, out.address, out.rip) = (exception.error_code, exception.address, exception.rip);
-            let place = it.sandbox_ref().and_then(Sandbox::layout).map_or("", |layout| {
-                if exception.vector == 14 {
-                    layout.name(exception.address)
-                } else {
-                    layout.name(exception.rip)
-                }
-            });
+            let layout = it.sandbox_ref().map(Sandbox::layout);
+            let page_fault = exception.vector == PAGE_FAULT;
+            let place =
+                layout.map_or("", |it| it.name(if page_fault { exception.address } else { exception.rip }));
+            out.stack_overflow =
+                u32::from(page_fault && layout.is_some_and(|it| it.stack_guard.contains(&exception.address)));
             let text = format!(
                 "CPU exception {} (error code {:#x}) at {:#x}, address {:#x} in {place}",
                 exception.vector, exception.error_code, exception.rip, exception.address
@@ -487,6 +489,7 @@ pub unsafe extern "C" fn hl_test_fault(sandbox: *mut hl_sandbox, faults: u32) ->
                 forget_registers: faults & HL_FAULT_FORGET_REGISTERS != 0,
                 forget_new_pages: faults & HL_FAULT_FORGET_NEW_PAGES != 0,
                 do_nothing: faults & HL_FAULT_NO_RESET != 0,
+                forget_mailbox: faults & HL_FAULT_FORGET_MAILBOX != 0,
             });
             Status::Done
         })

@@ -2,12 +2,13 @@
 
 use crate::codes::*;
 use crate::errors::{Failure, options, report};
-use crate::module::hl_module;
+use crate::module::{Code, hl_module};
 use crate::sandbox::{Vm, hl_sandbox};
 use crate::types::{hl_error, hl_template_options, hl_value};
 use hlfuzz_vmm::image::Spec;
+use hlfuzz_vmm::native;
 use hlfuzz_vmm::{Boot, Deadline, Host, Interface, Status, Template, Tracking, TrapCause};
-use hlfuzz_wasm::{ExternType, GC_HEAP, ModuleInfo, PAGE_BYTES, RUNTIME_ELF, ValType};
+use hlfuzz_wasm::{ExternType, GC_HEAP, Module, ModuleInfo, PAGE_BYTES, RUNTIME_ELF, ValType};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,19 +82,24 @@ fn interface(info: &ModuleInfo) -> Interface {
     }
 }
 
+fn stack_bytes(given: &hl_template_options) -> Result<u64, Failure> {
+    let bytes = if given.stack_bytes == 0 { DEFAULT_STACK } else { given.stack_bytes };
+    if !(MIN_STACK..=MAX_STACK).contains(&bytes) {
+        return Err(Failure::argument(format!(
+            "stack_bytes is {bytes}; choose between {MIN_STACK} and {MAX_STACK}"
+        )));
+    }
+    Ok(bytes)
+}
+
 /// How much the VM must have for this module under these limits.
-fn spec<'a>(module: &'a hl_module, given: &hl_template_options) -> Result<Spec<'a>, Failure> {
-    let info = module.module.info();
+fn spec<'a>(module: &'a Module, given: &hl_template_options) -> Result<Spec<'a>, Failure> {
+    let info = module.info();
     let smallest = info.memories.iter().map(|m| m.min_pages.saturating_mul(PAGE_BYTES)).max().unwrap_or(0);
     let memory_limit =
         if given.memory_limit == 0 { DEFAULT_MEMORY.max(smallest) } else { given.memory_limit };
     let table_limit = if given.table_limit == 0 { DEFAULT_TABLE } else { given.table_limit };
-    let wasm_stack = if given.stack_bytes == 0 { DEFAULT_STACK } else { given.stack_bytes };
-    if !(MIN_STACK..=MAX_STACK).contains(&wasm_stack) {
-        return Err(Failure::argument(format!(
-            "stack_bytes is {wasm_stack}; choose between {MIN_STACK} and {MAX_STACK}"
-        )));
-    }
+    let wasm_stack = stack_bytes(given)?;
     if smallest > memory_limit {
         return Err(Failure::new(
             HL_E_LIMIT,
@@ -134,7 +140,7 @@ fn spec<'a>(module: &'a hl_module, given: &hl_template_options) -> Result<Spec<'
         .saturating_add(sum(true).saturating_mul(3));
     Ok(Spec {
         runtime: RUNTIME_ELF,
-        artifact: module.module.artifact(),
+        artifact: module.artifact(),
         heap,
         arena: sum(false).saturating_add(gc).max(PAGE_BYTES),
         memory_limit,
@@ -154,8 +160,6 @@ unsafe fn boot(module: *const hl_module, given: *const hl_template_options) -> R
         HL_TRACK_LOG => Tracking::Log,
         other => return Err(Failure::argument(format!("tracking {other} does not exist"))),
     };
-    refuse_reference_results(module.module.info())?;
-    let spec = spec(module, &given)?;
     let globals: Vec<[u64; 2]> = if given.import_values.is_null() {
         Vec::new()
     } else {
@@ -171,8 +175,21 @@ unsafe fn boot(module: *const hl_module, given: *const hl_template_options) -> R
         wall: micros(given.start_wall_us, 30_000_000),
     };
     let slice = (given.slice_us != 0).then(|| Duration::from_micros(given.slice_us));
-    let interface = Arc::new(interface(module.module.info()));
-    Ok(Boot::new(Arc::new(Host::open()?), &spec, interface, &globals, tracking, deadline, slice)?)
+    match &module.code {
+        Code::Wasm(module) => {
+            refuse_reference_results(module.info())?;
+            let spec = spec(module, &given)?;
+            let interface = Arc::new(interface(module.info()));
+            Ok(Boot::new(Arc::new(Host::open()?), &spec, interface, &globals, tracking, deadline, slice)?)
+        }
+        Code::Native(elf) => {
+            let program = native::Program::parse(elf)?;
+            let heap = if given.memory_limit == 0 { DEFAULT_MEMORY } else { given.memory_limit };
+            let spec = native::Spec { program: &program, stack: stack_bytes(&given)?, heap };
+            let interface = Arc::new(crate::native::interface(&program));
+            Ok(Boot::new(Arc::new(Host::open()?), &spec, interface, &[], tracking, deadline, slice)?)
+        }
+    }
 }
 
 /// Boots a module and freezes it: instantiates it, runs its start function and `_initialize`. For modules whose start

@@ -106,7 +106,8 @@ pub struct hl_trap_info {
     /// Wasm trap: wasmtime's code (0 stack overflow, 1 out-of-bounds memory access, ...), 1000 uncaught exception,
     /// 1001 other. CPU exception: its vector.
     pub code: u32,
-    pub reserved: u32,
+    /// CPU exception: 1 when it is a page fault in the guard below the stack.
+    pub stack_overflow: u32,
     /// CPU exception: error code, faulting address (page faults), instruction address.
     pub error_code: u64,
     pub address: u64,

@@ -3,11 +3,12 @@
 use crate::deadline::{Deadline, kick_signal};
 use crate::error::{Error, Kind, Result};
 use crate::host::{Host, Tracking};
-use crate::image::{Layout, Spec, build, filled, ram_size};
+use crate::image::Image;
+use crate::layout::{Guest, Layout};
 use crate::machine::Machine;
 use crate::mapping::{Mapping, memory_file};
 use crate::reset::HotSet;
-use crate::sandbox::{Interface, Options, Sandbox, Status, Transport, new_mailbox};
+use crate::sandbox::{Interface, Level, Options, Sandbox, Status, Transport, new_mailbox};
 use crate::snapshot::{PAGE, Snapshot};
 use hlfuzz_abi::{MAX_VALUES, Value, transport};
 use std::fs::File;
@@ -33,6 +34,12 @@ impl Template {
                 "this guest was booted in the parent process; load it again after fork",
             ));
         }
+        if self.layout().guest == Guest::Native && options.level != Level::Strict {
+            return Err(Error::new(
+                Kind::Argument,
+                "a native guest needs the reset level strict: it can keep state in registers",
+            ));
+        }
         Sandbox::new(self.snapshot.clone(), self.interface.clone(), self.tracking, self.memory, options)
     }
 
@@ -46,7 +53,7 @@ pub struct Boot {
     /// None once it became a template.
     sandbox: Option<Sandbox>,
     file: File,
-    layout: Layout,
+    layout: Arc<Layout>,
     host: Arc<Host>,
     tracking: Tracking,
     started: bool,
@@ -56,7 +63,7 @@ impl Boot {
     /// `globals`: the values of imported globals, in order.
     pub fn new(
         host: Arc<Host>,
-        spec: &Spec<'_>,
+        image: &impl Image,
         interface: Arc<Interface>,
         globals: &[Value],
         tracking: Tracking,
@@ -69,22 +76,22 @@ impl Boot {
                 format!("{} imported globals; {MAX_VALUES} can be given", globals.len()),
             ));
         }
-        let size = ram_size(spec)?;
+        let size = image.ram_size()?;
         let file = memory_file(size)?;
         let ram = Arc::new(Mapping::shared(&file, size as usize, "guest RAM")?);
-        for range in filled(spec, size)? {
+        for range in image.filled(size)? {
             ram.populate(range);
         }
         // SAFETY: a fresh mapping of this size that nobody else knows of.
         let bytes = unsafe { std::slice::from_raw_parts_mut(ram.as_ptr(), ram.len()) };
-        let layout = build(spec, bytes)?;
+        let layout = Arc::new(image.build(bytes)?);
         let mailbox = Arc::new(new_mailbox()?);
         let machine = Machine::new(&host, &ram, &mailbox, None)?;
         machine.only_signal(kick_signal())?;
         machine.start_at(&layout)?;
-        let hot = HotSet::new(size as usize / PAGE, true);
+        let hot = HotSet::new(size as usize / PAGE, true, false);
         let options = Options { transport: Transport::Exit, deadline, slice, ..Options::default() };
-        let mut sandbox = Sandbox::assemble(machine, mailbox, ram, interface, hot, options);
+        let mut sandbox = Sandbox::assemble(machine, mailbox, ram, interface, layout.clone(), hot, options);
         sandbox.set_control(transport::EXIT);
         sandbox.give_globals(globals);
         Ok(Self { sandbox: Some(sandbox), file, layout, host, tracking, started: false })

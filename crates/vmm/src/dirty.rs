@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::host::{CAP_MANUAL_PROTECT, Host, Tracking};
-use crate::machine::{Machine, RAM_SLOT};
+use crate::machine::{MAILBOX_SLOT, Machine, RAM_SLOT};
 use crate::mapping::Mapping;
 use kvm_bindings::*;
 use kvm_ioctls::{VcpuFd, VmFd};
@@ -48,8 +48,9 @@ impl Machine {
         self.ring.is_some()
     }
 
-    /// Calls `page` for each page written since the last call, as page numbers of guest RAM.
-    pub fn harvest_ring(&self, pages: u64, mut page: impl FnMut(u32)) {
+    /// Calls `page` for each page written since the last call, as page numbers of guest RAM, and `mailbox` for those of
+    /// the mailbox.
+    pub fn harvest_ring(&self, pages: u64, mut page: impl FnMut(u32), mut mailbox: impl FnMut(u64)) {
         let Some(ring) = &self.ring else { return };
         let mut head = ring.head.load(Ordering::Relaxed);
         loop {
@@ -68,6 +69,8 @@ impl Machine {
             let (slot, offset) = unsafe { ((*entry).slot & 0xffff, (*entry).offset) };
             if slot == RAM_SLOT && offset < pages {
                 page(offset as u32);
+            } else if slot == MAILBOX_SLOT {
+                mailbox(offset);
             }
             head = head.wrapping_add(1);
         }
@@ -95,10 +98,21 @@ impl Machine {
         Ok(())
     }
 
-    /// Reads the dirty log: one bit a page.
+    /// Reads the dirty log of guest RAM: one bit a page.
     pub fn read_log(&self, bits: &mut [u64]) -> Result<()> {
+        self.read_log_of(RAM_SLOT, bits)
+    }
+
+    /// The same of the mailbox, which has at most 64 pages.
+    pub fn read_mailbox_log(&self) -> Result<u64> {
+        let mut bits = [0];
+        self.read_log_of(MAILBOX_SLOT, &mut bits)?;
+        Ok(bits[0])
+    }
+
+    fn read_log_of(&self, slot: u32, bits: &mut [u64]) -> Result<()> {
         let log = kvm_dirty_log {
-            slot: RAM_SLOT,
+            slot,
             padding1: 0,
             __bindgen_anon_1: kvm_dirty_log__bindgen_ty_1 { dirty_bitmap: bits.as_mut_ptr().cast() },
         };

@@ -1,9 +1,10 @@
 //! The micro-VM manager: a KVM VM as a library object, with a way back to its first state that costs less than a
 //! system call.
 //!
-//! `boot` makes a [`Template`] from a runtime and an artifact, `sandbox` runs calls in a copy of it. Below them:
-//! `machine` and `dirty` (KVM), `image` and `tables` (what is in guest RAM), `reset` (back to the snapshot), `exchange`,
-//! `handshake` and `spin` (how a request gets in and an answer out), `deadline`, `cpus`, `mapping`.
+//! `boot` makes a [`Template`] from a runtime and an artifact, or from a native program; `sandbox` runs calls in a copy
+//! of it. Below them: `machine` and `dirty` (KVM), `image`, `native`, `elf`, `layout` and `tables` (what is in guest RAM),
+//! `reset` and `wipe` (back to the snapshot), `exchange`, `handshake` and `spin` (how a request gets in and an answer
+//! out), `deadline`, `cpus`, `mapping`.
 //! Nothing here prints, exits, installs a signal handler or keeps global state.
 //!
 //! Under `cfg(loom)` only `handshake` is built, over loom's atomics, for its model check.
@@ -13,11 +14,15 @@ pub mod handshake;
 #[cfg(not(loom))]
 mod dirty;
 #[cfg(not(loom))]
+mod elf;
+#[cfg(not(loom))]
 mod exchange;
 #[cfg(not(loom))]
 mod spin;
 #[cfg(not(loom))]
 mod tables;
+#[cfg(not(loom))]
+mod wipe;
 
 #[cfg(not(loom))]
 pub mod boot;
@@ -32,9 +37,13 @@ pub mod host;
 #[cfg(not(loom))]
 pub mod image;
 #[cfg(not(loom))]
+pub mod layout;
+#[cfg(not(loom))]
 pub mod machine;
 #[cfg(not(loom))]
 pub mod mapping;
+#[cfg(not(loom))]
+pub mod native;
 #[cfg(not(loom))]
 pub mod posted;
 #[cfg(not(loom))]

@@ -3,7 +3,7 @@
 use crate::dirty::{Ring, enable_tracking};
 use crate::error::{Error, Kind, Result};
 use crate::host::{Host, Tracking};
-use crate::image::Layout;
+use crate::layout::Layout;
 use crate::mapping::Mapping;
 use crate::tables::{CODE_SELECTOR, DATA_SELECTOR, GDT_LIMIT, IDT_LIMIT, TASK_SELECTOR, TSS_LIMIT};
 use hlfuzz_abi::map;
@@ -20,7 +20,7 @@ ioctl_io_nr!(KVM_RUN, KVMIO, 0x80);
 ioctl_iow_nr!(KVM_SET_SIGNAL_MASK, KVMIO, 0x8b, kvm_signal_mask);
 
 pub(crate) const RAM_SLOT: u32 = 0;
-const MAILBOX_SLOT: u32 = 1;
+pub(crate) const MAILBOX_SLOT: u32 = 1;
 /// Linux: arch/x86/include/uapi/asm/kvm.h, KVM_SYNC_X86_*.
 const SYNC_REGS: u64 = 1;
 const SYNC_SREGS: u64 = 2;
@@ -39,6 +39,14 @@ pub enum Exit {
     RingFull,
     /// Anything else: the VM cannot go on.
     Broken(String),
+}
+
+/// Which pages are tracked, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Track {
+    pub how: Tracking,
+    /// The mailbox too.
+    pub everything: bool,
 }
 
 /// A CPU exception of the guest.
@@ -76,18 +84,20 @@ unsafe impl Send for Machine {}
 unsafe impl Sync for Machine {}
 
 impl Machine {
-    /// A VM over `ram` and `mailbox`, which must outlive it. `track`: written pages will be asked for.
-    pub fn new(host: &Host, ram: &Mapping, mailbox: &Mapping, track: Option<Tracking>) -> Result<Self> {
+    /// A VM over `ram` and `mailbox`, which must outlive it. `track`: written pages of `ram` will be asked for, and of
+    /// `mailbox` too with `Track::everything`.
+    pub fn new(host: &Host, ram: &Mapping, mailbox: &Mapping, track: Option<Track>) -> Result<Self> {
         let vm = create_vm(host)?;
         // needed on Intel without unrestricted guests; an address that nothing else uses
         vm.set_tss_address(0xfffb_d000).map_err(|e| Error::kvm("placing KVM's own TSS", e))?;
         let ring_entries = match track {
-            Some(tracking) => enable_tracking(host, &vm, tracking, ram.len())?,
+            Some(track) => enable_tracking(host, &vm, track.how, ram.len())?,
             None => 0,
         };
-        let flags = if track.is_some() { KVM_MEM_LOG_DIRTY_PAGES } else { 0 };
+        let flags = |tracked: bool| if tracked { KVM_MEM_LOG_DIRTY_PAGES } else { 0 };
+        let both = track.is_some_and(|track| track.everything);
         for (slot, flags, address, memory) in
-            [(RAM_SLOT, flags, 0, ram), (MAILBOX_SLOT, 0, map::MAILBOX, mailbox)]
+            [(RAM_SLOT, flags(track.is_some()), 0, ram), (MAILBOX_SLOT, flags(both), map::MAILBOX, mailbox)]
         {
             let region = kvm_userspace_memory_region {
                 slot,

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::machine::Machine;
 use crate::mapping::Mapping;
 use crate::snapshot::{PAGE, Snapshot};
+use crate::wipe::MailboxPages;
 
 /// From so many written lines on a page is copied whole, which is cheaper than comparing it.
 const HEAVY_LINES: u32 = 17;
@@ -44,6 +45,8 @@ pub struct Faults {
     /// Pages that the snapshot has no data for (grown memory) are left alone.
     pub forget_new_pages: bool,
     pub do_nothing: bool,
+    /// A strict reset leaves the mailbox alone.
+    pub forget_mailbox: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -74,17 +77,23 @@ pub struct HotSet {
     returned: Vec<u8>,
     /// Scratch for the dirty log; empty with a ring.
     log: Vec<u64>,
+    /// Written pages of the mailbox; only complete where the mailbox is tracked.
+    pub(crate) mailbox: MailboxPages,
+    mailbox_tracked: bool,
     pub stats: ResetStats,
 }
 
 impl HotSet {
-    pub fn new(ram_pages: usize, ring: bool) -> Self {
+    /// `mailbox`: its pages are tracked too.
+    pub fn new(ram_pages: usize, ring: bool, mailbox: bool) -> Self {
         let words = ram_pages.div_ceil(64);
         Self {
             pages: Vec::with_capacity(64),
             member: vec![0; words],
             returned: vec![0; words * 64],
             log: if ring { Vec::new() } else { vec![0; words] },
+            mailbox: MailboxPages::default(),
+            mailbox_tracked: mailbox,
             stats: ResetStats::default(),
         }
     }
@@ -111,8 +120,13 @@ impl HotSet {
     pub fn harvest(&mut self, machine: &Machine) -> Result<()> {
         if machine.has_ring() {
             let pages = self.member.len() as u64 * 64;
-            machine.harvest_ring(pages, |page| self.insert(page));
+            let mut mailbox = self.mailbox;
+            machine.harvest_ring(pages, |page| self.insert(page), |page| mailbox.by_guest(page));
+            self.mailbox = mailbox;
             return Ok(());
+        }
+        if self.mailbox_tracked {
+            self.mailbox.by_guest_bits(machine.read_mailbox_log()?);
         }
         let mut log = std::mem::take(&mut self.log);
         let result = machine.read_log(&mut log);

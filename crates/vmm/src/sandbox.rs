@@ -9,7 +9,8 @@ use crate::cpus;
 use crate::deadline::{Deadline, Timer, clock};
 use crate::error::{Error, Kind, Result};
 use crate::host::Tracking;
-use crate::machine::{Exit, Machine};
+use crate::layout::Layout;
+use crate::machine::{Exit, Machine, Track};
 use crate::mapping::Mapping;
 use crate::posted::Queue;
 use crate::reset::{Faults, HotSet, ResetStats};
@@ -54,6 +55,7 @@ pub struct Sandbox {
     /// None while the VM boots.
     snapshot: Option<Arc<Snapshot>>,
     interface: Arc<Interface>,
+    layout: Arc<Layout>,
     pub(crate) hot: HotSet,
     pub(crate) options: Options,
     pub(crate) stats: Stats,
@@ -109,11 +111,14 @@ impl Sandbox {
         };
         let ram = Mapping::copy_on_write(&snapshot.file, snapshot.pages() * PAGE, "guest RAM")?;
         let mailbox = Arc::new(new_mailbox()?);
-        let machine = Machine::new(&snapshot.host, &ram, &mailbox, Some(tracking))?;
+        let strict = options.level == Level::Strict;
+        let track = Track { how: tracking, everything: strict };
+        let machine = Machine::new(&snapshot.host, &ram, &mailbox, Some(track))?;
         machine.only_signal(crate::deadline::kick_signal())?;
         machine.set_registers(&snapshot.registers, true)?;
-        let hot = HotSet::new(snapshot.pages(), machine.has_ring());
-        let mut it = Self::assemble(machine, mailbox, Arc::new(ram), interface, hot, options);
+        let hot = HotSet::new(snapshot.pages(), machine.has_ring(), strict);
+        let mut it =
+            Self::assemble(machine, mailbox, Arc::new(ram), interface, snapshot.layout.clone(), hot, options);
         it.memory = first_memory;
         it.first_memory = first_memory;
         it.snapshot = Some(snapshot);
@@ -131,6 +136,7 @@ impl Sandbox {
         mailbox: Arc<Mapping>,
         ram: Arc<Mapping>,
         interface: Arc<Interface>,
+        layout: Arc<Layout>,
         hot: HotSet,
         options: Options,
     ) -> Self {
@@ -142,6 +148,7 @@ impl Sandbox {
             ram,
             snapshot: None,
             interface,
+            layout,
             hot,
             options,
             stats: Stats::default(),
@@ -237,6 +244,11 @@ impl Sandbox {
             }
         }
         self.hot.restore(&self.machine, snapshot, &self.ram, self.faults)?;
+        let spared = self.faults.forget_mailbox || self.faults.do_nothing;
+        if self.options.level == Level::Strict && !spared {
+            // SAFETY: it is a mailbox, and the vCPU is at rest: it exits after each answer, or was paused above.
+            unsafe { self.hot.mailbox.wipe(self.mailbox.as_ptr()) };
+        }
         if let (Driver::Spin(thread), Level::Strict, false) =
             (&self.driver, self.options.level, self.faults.forget_registers)
         {
@@ -256,7 +268,7 @@ impl Sandbox {
         if let Some(first) = first {
             self.stats.verify_failures += 1;
             let address = u64::from(first) * PAGE as u64;
-            let name = self.snapshot.as_ref().map_or("", |s| s.layout().name(address));
+            let name = self.layout.name(address);
             return Err(Error::new(
                 Kind::Internal,
                 format!(
@@ -284,6 +296,7 @@ impl Sandbox {
         let mailbox = self.mailbox_ptr();
         // SAFETY: the vCPU is at rest; the words are atomics.
         unsafe {
+            self.hot.mailbox.wipe(mailbox.cast());
             (*mailbox).to_guest.word.store(0, Relaxed);
             (*mailbox).from_guest.word.store(0, Relaxed);
             (&raw mut (*mailbox).from_guest.posted).write_volatile(0);
@@ -344,7 +357,8 @@ impl Sandbox {
         let Some(snapshot) = &self.snapshot else {
             return Err(Error::new(Kind::Internal, "a VM that boots is not measured"));
         };
-        Machine::new(&snapshot.host, &self.ram, &self.mailbox, Some(self.tracking)).map(drop)
+        let track = Track { how: self.tracking, everything: self.options.level == Level::Strict };
+        Machine::new(&snapshot.host, &self.ram, &self.mailbox, Some(track)).map(drop)
     }
 
     pub fn is_idle(&self) -> bool {
@@ -387,8 +401,8 @@ impl Sandbox {
         }
     }
 
-    pub fn layout(&self) -> Option<&crate::image::Layout> {
-        self.snapshot.as_ref().map(|snapshot| snapshot.layout())
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// The CPU time of the thread that runs the vCPU.

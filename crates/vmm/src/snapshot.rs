@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::host::Host;
-use crate::image::Layout;
+use crate::layout::Layout;
 use crate::machine::Registers;
 use crate::mapping::{ForkMark, Mapping, data_pages, seal};
 use std::fs::File;
@@ -18,7 +18,7 @@ pub struct Snapshot {
     /// One bit a page: the file has data there. A reset of a hole writes zeros and does not fill the hole.
     data: Vec<u64>,
     pub(crate) registers: Registers,
-    pub(crate) layout: Layout,
+    pub(crate) layout: Arc<Layout>,
     pub(crate) fork: ForkMark,
     /// The CPU has AVX2.
     avx2: bool,
@@ -26,7 +26,12 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Seals `file` (nobody may have it mapped for writing any more).
-    pub(crate) fn new(host: Arc<Host>, file: File, registers: Registers, layout: Layout) -> Result<Self> {
+    pub(crate) fn new(
+        host: Arc<Host>,
+        file: File,
+        registers: Registers,
+        layout: Arc<Layout>,
+    ) -> Result<Self> {
         seal(&file)?;
         let data = data_pages(&file, layout.whole.end)?;
         let view = Mapping::read_only(&file, layout.whole.end as usize, "the snapshot")?;

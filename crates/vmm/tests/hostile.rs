@@ -131,7 +131,7 @@ fn faults(it: &mut Sandbox, what: u32, at: u64, vector: u32) {
 
 /// Every place that must not be touched, in the way that must not be.
 fn attack_memory(it: &mut Sandbox) {
-    let layout = it.layout().unwrap().clone();
+    let layout = it.layout().clone();
     let (text, artifact) = (layout.text[0].clone(), layout.artifact.clone());
     for at in [0, 8, 0xfff] {
         faults(it, READ, at, PAGE_FAULT);
@@ -193,7 +193,7 @@ fn attack_mailbox(it: &mut Sandbox) {
         assert!(matches!(it.trap(), Some(TrapCause::Abi(_))), "{:?}", it.trap());
         still_clean(it);
     }
-    let layout = it.layout().unwrap().clone();
+    let layout = it.layout().clone();
     for (base, len) in [
         (0, 1),
         (map::PML4, 4096),

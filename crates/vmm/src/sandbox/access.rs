@@ -2,18 +2,27 @@
 
 use super::{Phase, Sandbox, Status};
 use crate::error::{Error, Kind, Result};
+use crate::layout::Guest;
 use crate::reset::differences;
 use crate::snapshot::PAGE;
-use hlfuzz_abi::{Value, map, op};
+use hlfuzz_abi::{Value, op};
 
 impl Sandbox {
-    /// Address in guest RAM and length of a memory, checked; `export` None: the default one.
+    /// Address in guest RAM and length of a memory, checked; `export` None: the default one. A native guest has one, whose
+    /// addresses are its own; which parts of it may be read or written is checked for each access.
     pub fn memory_range(&mut self, export: Option<u32>) -> std::result::Result<(u64, u64), Status> {
         if let Some(status) = self.unusable() {
             return Err(status);
         }
         if self.phase == Phase::Running {
             return Err(Status::Busy);
+        }
+        if self.layout.guest == Guest::Native {
+            let is_memory = |at: u32| matches!(self.interface.exports.get(at as usize), Some(None));
+            if export.is_some_and(|at| !is_memory(at)) {
+                return Err(self.invalid("no memory at this position".into()));
+            }
+            return Ok((0, self.layout.whole.end));
         }
         let (base, len) = match export {
             None => self.memory,
@@ -26,10 +35,7 @@ impl Sandbox {
             }
         };
         // both came from the guest: they must lie where the host has put writable memory for it
-        let layout = self.snapshot.as_ref().map(|snapshot| snapshot.layout().heap.start);
-        let lowest = layout.unwrap_or(map::RUNTIME);
-        if len != 0 && (base < lowest || base.checked_add(len).is_none_or(|end| end > self.ram.len() as u64))
-        {
+        if base < self.layout.heap.start && len != 0 || !self.layout.may_write(base, len) {
             return Err(
                 self.violated(format!("a linear memory at {base:#x} with {len} bytes, outside of guest RAM"))
             );
@@ -37,7 +43,8 @@ impl Sandbox {
         Ok((base, len))
     }
 
-    /// A pointer to `len` bytes at `ptr` of a memory, valid until the guest runs again; None: out of range.
+    /// A pointer to `len` bytes at `ptr` of a memory, for reading, valid until the guest runs again; None: out of range,
+    /// or nothing that a native guest could read itself.
     pub fn view(
         &mut self,
         export: Option<u32>,
@@ -45,13 +52,15 @@ impl Sandbox {
         len: u64,
     ) -> std::result::Result<Option<*mut u8>, Status> {
         let (base, size) = self.memory_range(export)?;
-        if ptr.checked_add(len).is_none_or(|end| end > size) {
+        if ptr.checked_add(len).is_none_or(|end| end > size)
+            || self.layout.guest == Guest::Native && !self.layout.may_read(ptr, len)
+        {
             return Ok(None);
         }
         Ok(self.ram.range(base + ptr, len))
     }
 
-    /// Writes to a memory of the guest. False: out of range, nothing was written.
+    /// Writes to a memory of the guest. False: out of range, or not writable for a native guest; nothing was written.
     pub fn write(
         &mut self,
         export: Option<u32>,
@@ -63,6 +72,9 @@ impl Sandbox {
         };
         if bytes.is_empty() {
             return Ok(true);
+        }
+        if self.layout.guest == Guest::Native && !self.layout.may_write(ptr, bytes.len() as u64) {
+            return Ok(false);
         }
         let start = to as usize - self.ram.as_ptr() as usize;
         for page in start / PAGE..=(start + bytes.len() - 1) / PAGE {

@@ -3,7 +3,8 @@
 use super::{Event, HostCall, MAX_DEPTH, Phase, Sandbox, Status, TrapCause, Used};
 use crate::deadline::Deadline;
 use crate::machine::Exit;
-use hlfuzz_abi::{MAX_VALUES, Value, answer, op};
+use hlfuzz_abi::{MAX_VALUES, ToGuest, Value, answer, op};
+use std::mem::offset_of;
 use std::time::Duration;
 
 /// The runtime answers such a request in well under a microsecond; this is for machines that are very busy.
@@ -125,6 +126,7 @@ impl Sandbox {
             let slots = (&raw mut (*to).values).cast::<Value>();
             std::ptr::copy_nonoverlapping(values.as_ptr(), slots, values.len());
         }
+        self.hot.mailbox.by_host(0..offset_of!(ToGuest, values) + size_of_val(values));
         self.begin(op);
     }
 

@@ -5,7 +5,10 @@
 //! to do is kept here, and done when the call that is open ends (`finish_call`).
 
 use super::{Phase, Sandbox, Status, TrapCause, Used};
-use hlfuzz_abi::{NO_ALLOCATOR, VECTOR_ALLOC_ARGS, VECTOR_BYTES, VECTOR_PARAMS, Value, VectorHead, op};
+use hlfuzz_abi::{
+    Mailbox, NO_ALLOCATOR, VECTOR_ALLOC_ARGS, VECTOR_BYTES, VECTOR_PARAMS, Value, VectorArea, VectorHead, op,
+};
+use std::mem::offset_of;
 
 /// Where a byte vector goes.
 #[derive(Clone, Copy, Debug)]
@@ -152,6 +155,10 @@ impl Sandbox {
         if data.len() as u64 > WORD {
             return self.invalid(format!("{} bytes are more than a 32-bit memory has", data.len()));
         }
+        let it = &mut self.vector;
+        if it.out.capacity() > KEPT_BYTES || it.data.capacity() > KEPT_BYTES {
+            (it.out, it.data) = (Vec::new(), Vec::new());
+        }
         if data.len() <= VECTOR_BYTES
             && call.args.len() <= VECTOR_PARAMS
             && self.snapshot.is_some()
@@ -160,9 +167,6 @@ impl Sandbox {
             return self.call_at_once(call, head, data, results);
         }
         let it = &mut self.vector;
-        if it.out.capacity() > KEPT_BYTES || it.data.capacity() > KEPT_BYTES {
-            (it.out, it.data) = (Vec::new(), Vec::new());
-        }
         (it.export, it.at, it.form) = (call.export, call.at, call.form);
         it.out.clear();
         it.args.clear();
@@ -210,6 +214,8 @@ impl Sandbox {
             let to = (&raw mut (*mailbox).vector.data).cast::<u8>();
             std::ptr::copy_nonoverlapping(data.as_ptr(), to, data.len());
         }
+        let area = offset_of!(Mailbox, vector);
+        self.hot.mailbox.by_host(area..area + offset_of!(VectorArea, data) + data.len());
         self.used = Used::default();
         self.stats.calls += 1;
         self.open.push(results);
