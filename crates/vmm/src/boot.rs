@@ -76,6 +76,15 @@ impl Boot {
                 format!("{} imported globals; {MAX_VALUES} can be given", globals.len()),
             ));
         }
+        let counts = interface.exports.iter().chain(&interface.imports).flatten();
+        if let Some((params, results)) = counts.copied().find(|(p, r)| (*p).max(*r) as usize > MAX_VALUES) {
+            return Err(Error::new(
+                Kind::Link,
+                format!(
+                    "a function with {params} parameters and {results} results; at most {MAX_VALUES} of each"
+                ),
+            ));
+        }
         let size = image.ram_size()?;
         let file = memory_file(size)?;
         let ram = Arc::new(Mapping::shared(&file, size as usize, "guest RAM")?);

@@ -51,6 +51,8 @@ impl Machine {
     /// Calls `page` for each page written since the last call, as page numbers of guest RAM, and `mailbox` for those of
     /// the mailbox.
     pub fn harvest_ring(&self, pages: u64, mut page: impl FnMut(u32), mut mailbox: impl FnMut(u64)) {
+        #[cfg(test)]
+        self.played_writes(&mut page, &mut mailbox);
         let Some(ring) = &self.ring else { return };
         let mut head = ring.head.load(Ordering::Relaxed);
         loop {

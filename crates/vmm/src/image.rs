@@ -111,7 +111,9 @@ pub(crate) fn place_segment(tables: &mut Tables<'_>, segment: &Segment<'_>) -> R
 impl Image for Spec<'_> {
     fn ram_size(&self) -> Result<u64> {
         let segments = runtime_segments(self.runtime)?;
-        let runtime_end = segments.iter().map(|s| s.address + s.size).max().unwrap_or(map::RUNTIME);
+        // the hot page is there whether the runtime has data or not
+        let ends = segments.iter().map(|s| s.address + s.size);
+        let runtime_end = ends.fold(map::RUNTIME_DATA + map::PAGE, u64::max);
         with_guards(
             runtime_end,
             &[self.artifact.len() as u64, self.wasm_stack + RUNTIME_STACK, self.heap, self.arena],

@@ -1,5 +1,8 @@
 //! One KVM VM with one vCPU: creation, registers, and running it until it leaves.
 
+#[cfg(test)]
+pub(crate) mod played;
+
 use crate::dirty::{Ring, enable_tracking};
 use crate::error::{Error, Kind, Result};
 use crate::host::{Host, Tracking};
@@ -75,6 +78,8 @@ pub struct Machine {
     vcpu: VcpuFd,
     pub(crate) vm: VmFd,
     ram: *mut u8,
+    #[cfg(test)]
+    played: played::Played,
 }
 
 // SAFETY: the descriptors may be used from any thread; the protocol in `sandbox` and `spin` lets only one thread at a
@@ -118,7 +123,15 @@ impl Machine {
         let mut xcrs = kvm_xcrs { nr_xcrs: 1, ..Default::default() };
         xcrs.xcrs[0].value = 7;
         vcpu.set_xcrs(&xcrs).map_err(|e| Error::kvm("turning on AVX", e))?;
-        Ok(Self { run, ring, vcpu, vm, ram: ram.as_ptr() })
+        Ok(Self {
+            run,
+            ring,
+            vcpu,
+            vm,
+            ram: ram.as_ptr(),
+            #[cfg(test)]
+            played: played::Played::default(),
+        })
     }
 
     /// Registers for the first instruction of `layout`'s runtime, at CPL3.
@@ -187,6 +200,10 @@ impl Machine {
 
     /// Runs the vCPU until it leaves guest code.
     pub fn run(&self) -> Exit {
+        #[cfg(test)]
+        if let Some(exit) = self.played_exit() {
+            return exit;
+        }
         // SAFETY: the protocol lets one thread run the vCPU at a time.
         let result = unsafe { libc::ioctl(self.vcpu.as_raw_fd(), KVM_RUN(), 0) };
         let page = self.run_page();
@@ -279,6 +296,10 @@ impl Machine {
 
     /// Sets everything, wherever the vCPU was stopped. `fresh`: it has never run, so there is nothing to settle.
     pub fn set_registers(&self, to: &Registers, fresh: bool) -> Result<()> {
+        #[cfg(test)]
+        if self.is_played() {
+            return Ok(());
+        }
         if !fresh {
             // a vCPU stopped by a triple fault or an emulation error has nothing pending and may refuse to run
             let _ = self.settle();
@@ -298,6 +319,10 @@ impl Machine {
 
     /// The same at a quiet point, cheaper: general and system registers travel with the next `run`.
     pub fn set_registers_with_next_run(&self, to: &Registers) -> Result<()> {
+        #[cfg(test)]
+        if self.is_played() {
+            return Ok(());
+        }
         self.set_fpu(to)?;
         let page = self.run_page();
         // SAFETY: the run page is mapped and the vCPU is not running; the kernel reads it in the next KVM_RUN.

@@ -22,8 +22,12 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     fn new(len: usize, prot: i32, flags: i32, fd: i32, offset: i64, what: &str) -> Result<Self> {
+        #[cfg(test)]
+        let (place, flags) = (fenced_place(len), flags | libc::MAP_FIXED);
+        #[cfg(not(test))]
+        let place = ptr::null_mut();
         // SAFETY: a new mapping at an address that the kernel chooses harms nothing.
-        let start = unsafe { libc::mmap(ptr::null_mut(), len, prot, flags, fd, offset) };
+        let start = unsafe { libc::mmap(place, len, prot, flags, fd, offset) };
         if start == libc::MAP_FAILED {
             return Err(Error::last_os(&format!("mapping {len} bytes of {what}")));
         }
@@ -113,6 +117,19 @@ impl Mapping {
             return Err(Error::last_os("mincore"));
         }
         Ok(pages)
+    }
+}
+
+/// Tests: an address with a page before and after `len` bytes that nobody can touch, so that one byte outside is a crash.
+#[cfg(test)]
+fn fenced_place(len: usize) -> *mut libc::c_void {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping at an address that the kernel chooses, and an address inside of it.
+    unsafe {
+        let start =
+            libc::mmap(ptr::null_mut(), len.next_multiple_of(4096) + 8192, libc::PROT_NONE, flags, -1, 0);
+        assert_ne!(start, libc::MAP_FAILED);
+        start.byte_add(4096)
     }
 }
 

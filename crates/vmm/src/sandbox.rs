@@ -2,6 +2,8 @@
 
 mod access;
 mod calls;
+#[cfg(test)]
+mod hostile;
 mod model;
 mod vectors;
 
@@ -16,6 +18,7 @@ use crate::posted::Queue;
 use crate::reset::{Faults, HotSet, ResetStats};
 use crate::snapshot::{PAGE, Snapshot};
 use crate::spin::VcpuThread;
+use calls::Asked;
 use hlfuzz_abi::{Mailbox, Value, transport};
 pub use model::{HostCall, Interface, Level, Options, Stats, Status, Transport, TrapCause};
 use std::sync::Arc;
@@ -73,7 +76,13 @@ pub struct Sandbox {
     results: Vec<Value>,
     /// `FromGuest::aux` of the last `DONE`.
     aux: u32,
+    /// What the guest was asked last.
+    asked: Asked,
+    /// How every open call ended while a host function was looking at the guest: it has not been told yet.
+    ended: Option<Status>,
     posted: Queue,
+    /// The posted mode of each import that was given one, by position.
+    posted_modes: Vec<u8>,
     trap: Option<TrapCause>,
     /// Why the sandbox is dead, once it is.
     dead: Option<String>,
@@ -162,7 +171,10 @@ impl Sandbox {
             vector: VectorCall::default(),
             results: Vec::new(),
             aux: 0,
+            asked: Asked::Run,
+            ended: None,
             posted: Queue::default(),
+            posted_modes: Vec::new(),
             trap: None,
             dead: None,
             refusal: String::new(),
@@ -199,6 +211,7 @@ impl Sandbox {
     fn invalid(&mut self, why: String) -> Status {
         self.trap = None;
         self.results.clear();
+        self.posted.clear();
         self.refusal = why;
         Status::Invalid
     }
@@ -209,6 +222,7 @@ impl Sandbox {
             return status;
         }
         self.stats.kicks += 1;
+        self.ended = None;
         match self.recover() {
             Ok(()) => Status::Done,
             Err(error) => self.die(error.message),
@@ -224,6 +238,7 @@ impl Sandbox {
         if self.phase != Phase::Idle {
             return Status::Busy;
         }
+        self.ended = None;
         match self.restore() {
             Ok(()) => Status::Done,
             Err(error) => self.die(error.message),
@@ -307,6 +322,7 @@ impl Sandbox {
         self.open.clear();
         self.hostcalls.clear();
         self.vector.end();
+        self.posted.clear();
         self.phase = Phase::Idle;
         self.memory = self.first_memory;
         self.verify_if_due()

@@ -198,10 +198,11 @@ class KvmEngine:
 
     def _trapped(self) -> Failure:
         trap = self._machine.trap()
+        # whatever the guest answered to it: a failure is told once, and to nobody else
+        failure, self._failure = self._failure, None
         if trap.by_vector:
             return Violation(trap.message)
-        if trap.by_host and self._failure is not None:
-            failure, self._failure = self._failure, None
+        if trap.by_host and failure is not None:
             return failure
         outcome = Trap(trap.name, trap.message)
         return self._end(outcome) if trap.restored else outcome

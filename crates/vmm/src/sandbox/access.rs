@@ -36,9 +36,11 @@ impl Sandbox {
         };
         // both came from the guest: they must lie where the host has put writable memory for it
         if base < self.layout.heap.start && len != 0 || !self.layout.may_write(base, len) {
-            return Err(
-                self.violated(format!("a linear memory at {base:#x} with {len} bytes, outside of guest RAM"))
-            );
+            let waits = self.phase == Phase::HostCall;
+            let status =
+                self.violated(format!("a linear memory at {base:#x} with {len} bytes, outside of guest RAM"));
+            self.note_end(waits, status);
+            return Err(status);
         }
         Ok((base, len))
     }
@@ -109,6 +111,10 @@ impl Sandbox {
             return self
                 .invalid(format!("import {import} has {params} parameters, no pointer and length there"));
         }
+        if self.posted_modes.len() <= import as usize {
+            self.posted_modes.resize(import as usize + 1, 0);
+        }
+        self.posted_modes[import as usize] = mode;
         // SAFETY: the index was checked.
         unsafe { (&raw mut (*self.mailbox_ptr()).posted_modes[import as usize]).write_volatile(mode) };
         Status::Done

@@ -8,7 +8,18 @@ use std::mem::offset_of;
 use std::time::Duration;
 
 /// The runtime answers such a request in well under a microsecond; this is for machines that are very busy.
-const ASK_DEADLINE: Deadline = Deadline { cpu: Duration::from_secs(5), wall: Duration::from_secs(60) };
+const ASK_DEADLINE: Deadline = Deadline { cpu: Duration::from_secs(1), wall: Duration::from_secs(10) };
+
+/// What was asked of the guest last: it decides what may be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// To run its code: a call, or what follows a host call.
+    Run,
+    /// To unwind after a host function that failed.
+    Unwind,
+    /// Something that is answered at once.
+    Question,
+}
 
 impl Sandbox {
     /// Calls the export at position `export`. While a host call waits, this is a nested call.
@@ -19,6 +30,9 @@ impl Sandbox {
         }
         if self.phase == Phase::Running {
             return Status::Busy;
+        }
+        if let Some(status) = self.ended.take() {
+            return status;
         }
         let Some(&Some((params, results))) = self.interface.exports.get(export as usize) else {
             return self.invalid(format!("no exported function at position {export}"));
@@ -46,14 +60,15 @@ impl Sandbox {
         }
     }
 
-    /// Resets after `status` if it ended the outermost call and that was asked for.
+    /// Resets after `status` if it ended the outermost call and that was asked for. What the guest calls a refusal may
+    /// have run all the same.
     #[inline]
     pub fn finish_call(&mut self, status: Status) -> Status {
         let status = if self.vector.is_open() { self.advance(status) } else { status };
         if self.reset_after
             && self.phase == Phase::Idle
             && self.open.is_empty()
-            && matches!(status, Status::Done | Status::Trap)
+            && matches!(status, Status::Done | Status::Trap | Status::Invalid)
         {
             self.reset_after = false;
             if let Err(error) = self.restore() {
@@ -67,6 +82,9 @@ impl Sandbox {
     #[inline]
     pub fn resume(&mut self, results: &[Value]) -> Status {
         if let Some(status) = self.unusable() {
+            return status;
+        }
+        if let Some(status) = self.ended.take() {
             return status;
         }
         if self.phase != Phase::HostCall {
@@ -86,6 +104,9 @@ impl Sandbox {
     /// Says that the waiting host call failed: the guest unwinds to the call that led there.
     pub fn fail(&mut self) -> Status {
         if let Some(status) = self.unusable() {
+            return status;
+        }
+        if let Some(status) = self.ended.take() {
             return status;
         }
         if self.phase != Phase::HostCall {
@@ -127,6 +148,11 @@ impl Sandbox {
             std::ptr::copy_nonoverlapping(values.as_ptr(), slots, values.len());
         }
         self.hot.mailbox.by_host(0..offset_of!(ToGuest, values) + size_of_val(values));
+        self.asked = match op {
+            op::CALL | op::BYTES | op::RESUME => Asked::Run,
+            op::FAIL => Asked::Unwind,
+            _ => Asked::Question,
+        };
         self.begin(op);
     }
 
@@ -196,14 +222,14 @@ impl Sandbox {
             return self.violated(why);
         }
         match word {
-            answer::DONE => {
+            answer::DONE if self.asked != Asked::Unwind => {
                 let n = self.open.pop().unwrap_or(0) as usize;
                 self.read_values(n);
                 self.aux = aux;
                 self.after_call();
                 Status::Done
             }
-            answer::HOSTCALL => {
+            answer::HOSTCALL if self.asked == Asked::Run => {
                 let Some(&Some((params, _))) = self.interface.imports.get(aux as usize) else {
                     return self.violated(format!("a call of import {aux}, which is no imported function"));
                 };
@@ -217,37 +243,48 @@ impl Sandbox {
                 self.phase = Phase::HostCall;
                 Status::HostCall
             }
-            answer::TRAP | answer::HOST_FAILED => {
-                self.open.pop();
-                self.after_call();
-                self.stats.traps += 1;
-                self.trap = Some(if word == answer::TRAP {
-                    let text = if aux >= hlfuzz_abi::trap::OTHER { self.text() } else { String::new() };
-                    TrapCause::Wasm { code: aux, text }
-                } else {
-                    TrapCause::HostFailed
-                });
-                Status::Trap
+            answer::TRAP if self.asked == Asked::Run => {
+                let text = if aux >= hlfuzz_abi::trap::OTHER { self.text() } else { String::new() };
+                self.trapped(TrapCause::Wasm { code: aux, text })
             }
-            answer::NO_ROOM if self.vector.is_at_once() => {
+            answer::HOST_FAILED if self.asked == Asked::Unwind => self.trapped(TrapCause::HostFailed),
+            answer::NO_ROOM if self.begins_with_vector() => {
                 self.open.pop();
                 self.read_values(1);
                 self.after_call();
                 self.no_room()
             }
-            answer::REFUSED => {
+            answer::REFUSED if self.asked == Asked::Question || self.begins_with_vector() => {
                 self.open.pop();
                 self.after_call();
                 let text = self.text();
                 self.invalid(text)
             }
-            answer::LINK_FAILED => {
+            answer::LINK_FAILED if self.snapshot.is_none() => {
                 let text = self.text();
                 self.trap = Some(TrapCause::Runtime(text.clone()));
                 self.die(text)
             }
-            _ => self.violated(format!("answer {word}, which does not exist")),
+            answer::FATAL => self.end_by(TrapCause::Runtime(self.text())),
+            _ => self.violated(format!("answer {word}, which does not exist or does not fit the request")),
         }
+    }
+
+    /// The innermost call ended in a trap.
+    fn trapped(&mut self, cause: TrapCause) -> Status {
+        self.open.pop();
+        self.after_call();
+        self.stats.traps += 1;
+        self.trap = Some(cause);
+        Status::Trap
+    }
+
+    /// Is what the guest was asked last part of a byte-vector call, and not of a call nested in it?
+    fn begins_with_vector(&self) -> bool {
+        self.asked == Asked::Run
+            && self.vector.is_at_once()
+            && self.open.len() == 1
+            && self.hostcalls.is_empty()
     }
 
     #[inline]
@@ -288,10 +325,12 @@ impl Sandbox {
 
     fn take_posted(&mut self, used: u32) -> std::result::Result<(), String> {
         let mailbox = self.mailbox_ptr();
-        let interface = &self.interface;
+        let (interface, modes) = (&self.interface, &self.posted_modes);
         // SAFETY: the area has POSTED_BYTES; the guest waits, so resetting its counter does not race.
         unsafe {
             self.posted.take((&raw const (*mailbox).posted).cast(), used, |import| {
+                // the host's own list of modes: the one in the mailbox is a copy for the guest
+                modes.get(import as usize).filter(|mode| **mode != 0)?;
                 interface.imports.get(import as usize).copied().flatten().map(|(params, _)| params)
             })?;
             (&raw mut (*mailbox).from_guest.posted).write_volatile(0);
@@ -339,11 +378,21 @@ impl Sandbox {
         let (deadline, slice, used) = (self.options.deadline, self.options.slice.take(), self.used);
         self.options.deadline = ASK_DEADLINE;
         self.used = Used::default();
+        let waits = self.phase == Phase::HostCall;
         self.open.push(results);
         self.request(op, index, values);
         let status = self.go();
+        self.note_end(waits, status);
         (self.options.deadline, self.options.slice, self.used) = (deadline, slice, used);
         status
+    }
+
+    /// A guest that was asked something while a host call waited (`waits`) may have ended every open call by the way it
+    /// answered. Whoever serves the host call learns it from the next thing that it does.
+    pub(super) fn note_end(&mut self, waits: bool, status: Status) {
+        if waits && self.phase == Phase::Idle {
+            self.ended = Some(status);
+        }
     }
 
     /// The exchange alone.

@@ -137,6 +137,9 @@ impl Sandbox {
         if let Some(status) = self.unusable() {
             return status;
         }
+        if let Some(status) = self.ended.take() {
+            return status;
+        }
         if self.phase != Phase::Idle || !self.open.is_empty() {
             return Status::Busy;
         }
