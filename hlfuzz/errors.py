@@ -49,7 +49,7 @@ class ContextBusy(UsageError):
 class ModuleError(HlfuzzError):
     """The module cannot be used.
 
-    `reason` is one of "not-wasm", "component", "invalid", "unsupported", "too-large", "limit".
+    `reason` is one of "not-wasm", "not-native", "component", "invalid", "unsupported", "too-large", "limit".
     """
 
     def __init__(self, message: str, *, reason: str = "invalid") -> None:

@@ -234,10 +234,14 @@ TRAP_CODES: Final[tuple[str, ...]] = (
     "allocation-too-large",
     "cast-failure",
     "exception",
+    "page-fault",
+    "invalid-opcode",
+    "general-protection",
     "guest-fault",
     "other",
 )
-"""Every `Trap.code`, the same for all engines."""
+"""Every `Trap.code`, the same for all engines. Before "other": CPU exceptions of native guests, and
+"guest-fault", what no Wasm guest can cause by itself."""
 
 
 class Failure:
@@ -254,11 +258,31 @@ class Ok:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """A CPU exception inside the VM. Addresses are the guest's; `address` is that of a page fault, or 0.
+
+    `vector` and `error_code` as in the Intel SDM, vol. 3, chapter 6. `symbol` ("name+0x1a"), `file` and `line`
+    are where `rip` is, as far as the guest's file says.
+    """
+
+    vector: int
+    error_code: int
+    address: int
+    rip: int
+    rsp: int
+    symbol: str = ""
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Trap(Failure):
-    """The guest trapped. `code` is one of `TRAP_CODES`; `message` is for people and not compared."""
+    """The guest trapped. `code` is one of `TRAP_CODES`; `message` is for people and not compared.
+    `fault` is there for a CPU exception."""
 
     code: str
     message: str = field(default="", compare=False)
+    fault: Fault | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

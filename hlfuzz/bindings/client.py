@@ -71,7 +71,7 @@ class TypedGuest(Generic[H]):
 
         Arguments: `guest`, a `Guest`, a file, or a module's bytes; `host`, the object whose methods are the
         host functions; the others as in `Sandbox`. Raises `LinkError` when it was built for another interface
-        or a host function is missing, and what `Guest.from_wasm` and `Sandbox` raise.
+        or a host function is missing, and what `Guest.load` and `Sandbox` raise.
         """
         return cls.open_with(
             guest,
@@ -89,7 +89,7 @@ class TypedGuest(Generic[H]):
         cls, guest: Guest | str | os.PathLike[str] | bytes, host: object, invoke: Invoke, **options: Any
     ) -> Self:
         """`open`, with a say in where host methods run: `invoke(method, *arguments)` calls one."""
-        loaded = guest if isinstance(guest, Guest) else Guest.from_wasm(guest)
+        loaded = guest if isinstance(guest, Guest) else Guest.load(guest)
         interface = cls._interface
         raised = Raised()
         if interface.schema.format is Format.RAW:

@@ -1,7 +1,7 @@
 """The handshake: a guest carries the canonical text of its interface, and a host refuses another one by name.
 
-The text is in the Wasm custom section `hlfuzz.v1`: a line "hlfuzz.v1 <schema id>", then the canonical text,
-whose SHA-256 is the id (docs/handshake.md).
+The text is in the Wasm custom section `hlfuzz.v1`, or in an ELF note: a line "hlfuzz.v1 <schema id>", then
+the canonical text, whose SHA-256 is the id (docs/handshake.md).
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import hashlib
 from typing import Final
 
 from hlfuzz.errors import LinkError
-from hlfuzz.guest import Guest
-from hlfuzz.guest.sections import custom_section
+from hlfuzz.guest import HANDSHAKE, Guest
 from hlfuzz.schema.canonical import canonical, first_difference
 from hlfuzz.schema.ir import Schema
 
-SECTION: Final = "hlfuzz.v1"
+SECTION: Final = HANDSHAKE
 """Name of the custom section and first word of its text."""
 MAX_SECTION_BYTES: Final = 16 << 20
 """Longest text that is compared; the interface of googleapis' largest file has less than a tenth of it."""
@@ -30,7 +29,7 @@ def section_text(schema: Schema) -> str:
 def check_handshake(schema: Schema, guest: Guest) -> None:
     """Raise `LinkError` when `guest` was built for another interface, with the first difference, or says
     nothing about its interface."""
-    content = custom_section(guest.wasm, SECTION)
+    content = guest.handshake
     if content is None:
         raise LinkError(
             f"the module does not say which interface it was built for ({guest.name}, no custom section "

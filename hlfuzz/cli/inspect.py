@@ -13,7 +13,7 @@ from hlfuzz.errors import UsageError
 from hlfuzz.files import write_file
 from hlfuzz.guest import Guest
 from hlfuzz.guest.emit import raw_text
-from hlfuzz.guest.parameter_names import parameter_names
+from hlfuzz.guest.parameter_names import ParameterNames, parameter_names
 from hlfuzz.report import documents, terminal
 
 
@@ -33,7 +33,7 @@ def inspect(
     """Show a module's imports, exports, types, memory, features, allocator and the host functions it
     needs."""
     with errors_reported(as_json):
-        guest = Guest.from_wasm(module)
+        guest = Guest.load(module)
         if emit is not None:
             _emit(guest, module, emit, as_json)
             return
@@ -44,10 +44,14 @@ def inspect(
             terminal.inspect(console(), guest, interface)
 
 
+def _names(guest: Guest) -> ParameterNames:
+    return ParameterNames() if guest.kind == "elf" else parameter_names(guest.wasm, guest.info)
+
+
 def _emit(guest: Guest, module: Path, target: Path, as_json: bool) -> None:
     if as_json:
         raise UsageError("--emit and --json cannot go together: --emit writes TOML")
-    text = raw_text(guest.info, name=module.stem, names=parameter_names(guest.wasm, guest.info))
+    text = raw_text(guest.info, name=module.stem, names=_names(guest))
     if str(target) == "-":
         typer.echo(text, nl=False)
         return

@@ -43,7 +43,9 @@ class ResetLevel(StrEnum):
     MEMORY = "memory"
 
 
-Module = Annotated[Path, typer.Argument(help="A Wasm module (.wasm).", show_default=False)]
+Module = Annotated[
+    Path, typer.Argument(help="A Wasm module (.wasm) or a native guest (ELF).", show_default=False)
+]
 EngineOption = Annotated[
     Engine, typer.Option("--engine", help="kvm, inprocess, or auto: kvm where it is usable.")
 ]
@@ -131,7 +133,7 @@ def open_target(
     """
     if not 0 < deadline <= 3600:
         raise UsageError(f"--deadline {deadline} is out of range: give seconds, above 0 and up to 3600")
-    guest = Guest.from_wasm(module)
+    guest = Guest.load(module)
     interface = interface_of(guest, module, config, host, stub_imports, methods)
     refuse_missing(guest.info, interface)
     seeds = [seed for folder in corpus or [] for seed in read_seeds(folder)]

@@ -49,7 +49,7 @@ class Replay:
 def save(store: Store, target: Target, fault: Fault, *, seed: int | None = None) -> SavedFinding:
     """Writes the fault and its module to the store. Raises: EnvironmentProblem when that is not possible."""
     interface = target.interface
-    guest = store.add_guest(target.guest.wasm)
+    guest = store.add_guest(target.guest)
     document = {
         "schema": SCHEMA,
         "signature": fault.signature,
@@ -135,11 +135,11 @@ def _guest(path: Path, document: dict[str, Any], module: Path | None) -> Guest:
     described = cast(dict[str, Any], document["guest"])
     name = str(described["name"])
     if module is not None:
-        return Guest.from_wasm(module)
+        return Guest.load(module)
     kept = path.resolve().parent.parent / Path(str(described["file"])).name
     if not kept.is_file():
         raise UsageError(f"the finding's module is missing ({kept}): give it with --module")
-    guest = Guest.from_wasm(kept, name=name)
+    guest = Guest.load(kept, name=name)
     if guest.digest != described["sha256"]:
         raise UsageError(
             f"the finding's module was changed ({kept}): give the original, or a new build, with --module"

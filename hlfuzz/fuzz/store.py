@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 from hlfuzz.errors import UsageError
 from hlfuzz.files import write_file
+from hlfuzz.guest import Guest
 
 MAX_FINDING_BYTES: Final = 16 << 20
 MAX_SEED_BYTES: Final = 1 << 20
@@ -35,16 +36,16 @@ def read_seeds(folder: Path) -> list[bytes]:
 
 
 class Store:
-    """One campaign folder: `corpus/<sha256>`, `findings/<signature>.json`, `guest-<sha256>.wasm`."""
+    """One campaign folder: `corpus/<sha256>`, `findings/<signature>.json`, `guest-<sha256>.wasm` (`.elf`)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def add_guest(self, wasm: bytes) -> Path:
+    def add_guest(self, guest: Guest) -> Path:
         """Keeps the module, so that findings can be replayed without the original file. Returns its path."""
-        path = self.folder / f"guest-{hashlib.sha256(wasm).hexdigest()[:16]}.wasm"
+        path = self.folder / f"guest-{guest.digest[:16]}.{guest.kind}"
         if not path.exists():
-            _keep(path, wasm)
+            _keep(path, guest.data)
         return path
 
     def add_input(self, data: bytes) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hlfuzz.guest.allocator import CONVENTIONS, Allocator, find_allocator
-from hlfuzz.guest.guest import Guest
+from hlfuzz.guest.guest import HANDSHAKE, Guest
 from hlfuzz.guest.limits import Limits
 from hlfuzz.guest.toolchain import is_runtime_export
 
-__all__ = ["CONVENTIONS", "Allocator", "Guest", "Limits", "find_allocator", "is_runtime_export"]
+__all__ = ["CONVENTIONS", "HANDSHAKE", "Allocator", "Guest", "Limits", "find_allocator", "is_runtime_export"]

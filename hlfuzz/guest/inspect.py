@@ -68,6 +68,12 @@ def module_info(text: str) -> ModuleInfo:
     )
 
 
+def handshake_note(text: str) -> bytes | None:
+    """The text of a native guest's handshake note, in what `hl_inspect_elf` says; None without one."""
+    note = json.loads(text).get("handshake")
+    return None if note is None else str(note).encode("utf-8", "replace")
+
+
 def _extern(kind: str, t: dict[str, Any]) -> ExternType:
     match kind:
         case "memory":

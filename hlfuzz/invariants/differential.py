@@ -25,6 +25,8 @@ class Differential(Invariant):
     doc: ClassVar[str] = "results, traps, host calls and memory are those of the in-process engine"
 
     def unfit(self, target: Target) -> str:
+        if target.guest.kind == "elf":
+            return "a native guest runs in a micro-VM only"
         try:
             return "" if target.session().is_kvm else "needs the kvm engine beside the in-process one"
         except EnvironmentProblem as problem:

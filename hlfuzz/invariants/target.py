@@ -47,6 +47,8 @@ class Target:
     ) -> Session:
         """A new sandbox. Raises: LinkError, StartError, EnvironmentProblem as `Sandbox` does."""
         recorder = Recorder(self.guest.info, self.interface.host)
+        if self.guest.kind == "elf":  # it has no other level
+            reset = "strict"
         box = Sandbox(
             self.guest,
             recorder.providers,

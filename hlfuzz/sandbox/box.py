@@ -31,11 +31,12 @@ class Sandbox:
     """A guest with its host functions, in a micro-VM or in this process; used by the thread that opens it.
 
     Arguments:
-        guest: the module.
+        guest: the module, or the native guest.
         host: providers of its imports by "module.name": callables, `HostFunction`, `Memory`, `Table`,
             `Global`.
         engine: "kvm" (micro-VM), "inprocess" (PyPI `wasmtime`), or "auto": kvm where it is usable.
-        reset: "strict" (memory and all registers) or "memory"; `inprocess` always makes a new instance.
+        reset: "strict" (memory and all registers) or "memory" (of Wasm guests only); `inprocess` always makes
+            a new instance.
         transport: kvm only: "spin" (two CPUs, fast), "exit" (one CPU), or "auto".
         cpu: kvm with spin only: the CPU of the vCPU thread; None chooses one.
         deadline: CPU seconds of the guest in one call; host functions do not count.
@@ -64,6 +65,10 @@ class Sandbox:
     ) -> None:
         _check_choice("reset", reset, ("strict", "memory"))
         _check_choice("transport", transport, ("auto", "spin", "exit"))
+        if guest.kind == "elf" and reset != "strict":
+            raise UsageError(
+                f"a native guest can keep state in registers ({guest.name}): it needs reset='strict'"
+            )
         if verify < 0:
             raise UsageError(
                 f"negative number of resets (Sandbox verify={verify}): give 0 for never, 1 for each"

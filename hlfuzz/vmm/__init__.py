@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hlfuzz.vmm.machine import DEFAULT_MEMORY, BytesForm, FastCall, Machine, Region, Results, Room
-from hlfuzz.vmm.module import Module, cache_folder, inspect, wasmtime_version
+from hlfuzz.vmm.module import Module, cache_folder, inspect, inspect_elf, wasmtime_version
 from hlfuzz.vmm.probe import Probe, probe
 from hlfuzz.vmm.template import Boot, Template
 from hlfuzz.vmm.values import Slots
@@ -25,6 +25,7 @@ __all__ = [
     "Template",
     "cache_folder",
     "inspect",
+    "inspect_elf",
     "probe",
     "wasmtime_version",
 ]

@@ -30,6 +30,7 @@ _MODULE: Final = {
     lib.HL_E_UNSUPPORTED: "unsupported",
     lib.HL_E_TOO_LARGE: "too-large",
     lib.HL_E_LIMIT: "limit",
+    lib.HL_E_NOT_NATIVE: "not-native",
 }
 _MACHINE: Final = {
     lib.HL_E_NO_KVM: "no-kvm",

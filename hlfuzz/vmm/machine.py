@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from hlfuzz.errors import HlfuzzError
-from hlfuzz.model import Export, FuncType, GlobalType, Stats, ValType, Value
+from hlfuzz.model import Export, Fault, FuncType, GlobalType, Stats, ValType, Value
 from hlfuzz.vmm.library import ffi, lib, sized, text
 from hlfuzz.vmm.status import TrapInfo
 from hlfuzz.vmm.values import Slots, read, reader, writer
@@ -179,7 +179,10 @@ class Machine:
         if lib.hl_trap(self.pointer, info):
             raise HlfuzzError("no trap to describe (micro-VM): this is a defect of hlfuzz, please report it")
         message = bytes(ffi.buffer(info.message, info.message_len)).decode("utf-8", "replace")
-        return TrapInfo(info.kind, info.code, message)
+        fault = None
+        if info.kind == lib.HL_TRAP_EXCEPTION:
+            fault = Fault(info.code, info.error_code, info.address, info.rip, info.rsp)
+        return TrapInfo(info.kind, info.code, message, fault, bool(info.stack_overflow))
 
     def message(self) -> str:
         """Why the last status was DEAD or INVALID."""

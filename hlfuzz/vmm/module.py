@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from hlfuzz.vmm.library import check, ffi, lib, new_error, sized, text
 
 
 def inspect(wasm: bytes, where: str) -> str:
-    """JSON of schema "hlfuzz.module/1" about a module; `where` is what messages call it. Raises
+    """JSON of schema "hlfuzz.module/1" about a Wasm module; `where` is what messages call it. Raises
     `ModuleError`."""
+    return _described(lib.hl_inspect, wasm, where)
+
+
+def inspect_elf(elf: bytes, where: str) -> str:
+    """The same about a native guest, with the text of its handshake. Raises `ModuleError`."""
+    return _described(lib.hl_inspect_elf, elf, where)
+
+
+def _described(function: Callable[..., int], data: bytes, where: str) -> str:
     out, error = ffi.new("char **"), new_error()
-    lib.hl_inspect(wasm, len(wasm), out, error)
+    function(data, len(data), out, error)
     pointer = check(out[0], error, where)
     try:
         return text(pointer)
@@ -21,16 +31,19 @@ def inspect(wasm: bytes, where: str) -> str:
 
 
 class Module:
-    """A compiled module; immutable, any thread."""
+    """A compiled Wasm module, or a native guest; immutable, any thread."""
 
-    def __init__(self, wasm: bytes, where: str, *, max_bytes: int, cache: Path | None) -> None:
-        """Compile, or take the artifact from the folder `cache`. Raises `ModuleError`,
-        `EnvironmentProblem`."""
+    def __init__(
+        self, data: bytes, where: str, *, max_bytes: int, cache: Path | None, elf: bool = False
+    ) -> None:
+        """Compile, or take the artifact from the folder `cache`; `elf`: a native guest, which needs neither.
+        Raises `ModuleError`, `EnvironmentProblem`."""
         options, error = sized("hl_module_options"), new_error()
         options.max_bytes = max_bytes
         folder = ffi.NULL if cache is None else ffi.new("char[]", os.fsencode(cache))
         options.cache_dir = folder
-        pointer = check(lib.hl_module_new(wasm, len(wasm), options, error), error, where)
+        make = lib.hl_module_new_elf if elf else lib.hl_module_new
+        pointer = check(make(data, len(data), options, error), error, where)
         self.pointer = ffi.gc(pointer, lib.hl_module_free)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from hlfuzz.model import Fault
 from hlfuzz.vmm.library import lib
 
 DONE: Final[int] = lib.HL_DONE
@@ -43,13 +44,24 @@ _EXCEPTION: Final = 1000
 """Code of an uncaught Wasm exception (hlfuzz.h, hl_trap_info)."""
 
 
+_NATIVE_CODES: Final = {
+    # Intel SDM vol. 3, table 6-1
+    0: "integer-division-by-zero",
+    6: "invalid-opcode",
+    13: "general-protection",
+    14: "page-fault",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class TrapInfo:
-    """Why a call ended with TRAP. `kind` is one of HL_TRAP_*."""
+    """Why a call ended with TRAP. `kind` is one of HL_TRAP_*; `fault` is set for a CPU exception."""
 
     kind: int
     code: int
     message: str
+    fault: Fault | None = None
+    stack_overflow: bool = False
 
     @property
     def by_host(self) -> bool:
@@ -66,9 +78,15 @@ class TrapInfo:
         """A byte vector is outside memory, as `message` says."""
         return self.kind == lib.HL_TRAP_VECTOR
 
-    @property
-    def name(self) -> str:
-        """The engine-independent code (`hlfuzz.model.TRAP_CODES`)."""
+    def name(self, *, native: bool) -> str:
+        """The engine-independent code (`hlfuzz.model.TRAP_CODES`); `native`: of a native guest, which can
+        cause CPU exceptions by itself."""
+        if native and self.fault is not None:
+            return (
+                "stack-overflow"
+                if self.stack_overflow
+                else _NATIVE_CODES.get(self.fault.vector, "guest-fault")
+            )
         if self.kind != lib.HL_TRAP_WASM:
             return "guest-fault"
         if self.code == _EXCEPTION:

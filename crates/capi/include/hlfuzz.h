@@ -510,6 +510,10 @@ typedef struct hl_trap_info {
   uint64_t address;
   uint64_t rip;
   /*
+   CPU exception: the stack pointer.
+   */
+  uint64_t rsp;
+  /*
    Not NUL-terminated; valid until the next call.
    */
   const char *message;

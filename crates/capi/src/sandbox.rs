@@ -386,7 +386,8 @@ pub unsafe extern "C" fn hl_trap(sandbox: *mut hl_sandbox, out: *mut hl_trap_inf
     // SAFETY: the C contract.
     let (Some(it), Some(out)) = (unsafe { sandbox.as_mut() }, unsafe { out.as_mut() }) else { return -1 };
     let Some(cause) = it.sandbox_ref().and_then(Sandbox::trap).cloned() else { return -1 };
-    (out.code, out.stack_overflow, out.error_code, out.address, out.rip) = (0, 0, 0, 0, 0);
+    (out.code, out.stack_overflow) = (0, 0);
+    (out.error_code, out.address, out.rip, out.rsp) = (0, 0, 0, 0);
     (out.kind, it.trap_text) = match cause {
         TrapCause::Wasm { code, text } => {
             out.code = code;
@@ -395,7 +396,8 @@ pub unsafe extern "C" fn hl_trap(sandbox: *mut hl_sandbox, out: *mut hl_trap_inf
         TrapCause::HostFailed => (HL_TRAP_HOST, it.host_failure.clone()),
         TrapCause::Exception(exception) => {
             out.code = exception.vector;
-            (out.error_code, out.address, out.rip) = (exception.error_code, exception.address, exception.rip);
+            (out.error_code, out.address) = (exception.error_code, exception.address);
+            (out.rip, out.rsp) = (exception.rip, exception.rsp);
             let layout = it.sandbox_ref().map(Sandbox::layout);
             let page_fault = exception.vector == PAGE_FAULT;
             let place =

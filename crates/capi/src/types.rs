@@ -112,6 +112,8 @@ pub struct hl_trap_info {
     pub error_code: u64,
     pub address: u64,
     pub rip: u64,
+    /// CPU exception: the stack pointer.
+    pub rsp: u64,
     /// Not NUL-terminated; valid until the next call.
     pub message: *const c_char,
     pub message_len: usize,

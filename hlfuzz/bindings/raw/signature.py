@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from hlfuzz.bindings.handshake import SECTION, check_handshake
+from hlfuzz.bindings.handshake import check_handshake
 from hlfuzz.errors import LinkError
 from hlfuzz.guest import CONVENTIONS, Guest, find_allocator
-from hlfuzz.guest.sections import custom_section
 from hlfuzz.model import ExternKind, FuncType, MemoryType, ModuleInfo, ValType
 from hlfuzz.schema.diagnostics import did_you_mean
 from hlfuzz.schema.ir import CString, Direction, Method, Number, Parameter, ResultForm, Scalar, Schema
@@ -45,7 +44,7 @@ def check_raw(schema: Schema, guest: Guest) -> None:
         raise LinkError(
             f"the module does not fit the interface ({guest.name}, {schema.name}): {differences[0]}{more}"
         )
-    if custom_section(guest.wasm, SECTION) is not None:
+    if guest.handshake is not None:
         check_handshake(schema, guest)
 
 

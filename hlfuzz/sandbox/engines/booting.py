@@ -67,7 +67,13 @@ def compiled(guest: Guest) -> Module:
     with _lock:
         module = _modules.get(guest)
     if module is None:
-        module = Module(guest.wasm, guest.name, max_bytes=guest.limits.module_bytes, cache=cache_folder())
+        module = Module(
+            guest.data,
+            guest.name,
+            max_bytes=guest.limits.module_bytes,
+            cache=cache_folder(),
+            elf=guest.kind == "elf",
+        )
         with _lock:
             _modules[guest] = module
     return module

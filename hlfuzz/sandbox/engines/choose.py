@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 
-from hlfuzz.errors import HlfuzzWarning, UsageError
+from hlfuzz.errors import EnvironmentProblem, HlfuzzWarning, UsageError
 from hlfuzz.guest import Guest
 from hlfuzz.sandbox.engines.base import Engine, HostSide, Options
 from hlfuzz.vmm import probe
@@ -17,6 +17,8 @@ def open_engine(name: str, guest: Guest, host: HostSide, options: Options) -> En
     match name:
         case "auto":
             reason = why_no_kvm()
+            if reason and guest.kind == "elf":
+                raise EnvironmentProblem(f"{reason} ({guest.name}, a native guest, needs a micro-VM)")
             if reason:
                 _warn_once(reason)
             return open_engine("inprocess" if reason else "kvm", guest, host, options)
@@ -25,6 +27,10 @@ def open_engine(name: str, guest: Guest, host: HostSide, options: Options) -> En
 
             return open_kvm(guest, host, options)
         case "inprocess":
+            if guest.kind == "elf":
+                raise UsageError(
+                    f"a native guest cannot run in this process ({guest.name}): it needs engine='kvm'"
+                )
             # Imported when used: the wasmtime package loads a library of 40 MB.
             from hlfuzz.sandbox.engines.inprocess.engine import open_inprocess
 

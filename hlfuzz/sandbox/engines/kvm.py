@@ -204,7 +204,7 @@ class KvmEngine:
             return Violation(trap.message)
         if trap.by_host and failure is not None:
             return failure
-        outcome = Trap(trap.name, trap.message)
+        outcome = Trap(trap.name(native=self._guest.kind == "elf"), trap.message, trap.fault)
         return self._end(outcome) if trap.restored else outcome
 
     def _end(self, outcome: Failure) -> Failure:
