@@ -4,6 +4,7 @@
 #   make test       every check that must pass: lint, Rust tests, the model check, Python tests
 #   make bench      the benchmark table; BENCH=--json for a document
 #   make verifiers  a million damaged FlatBuffers: what C++ rejects, we must reject (a few minutes)
+#   make install-c  header, library and pkg-config file for C and C++ programs; PREFIX=/usr/local DESTDIR=
 #   make lint       formatting, types, layers
 #   make docs       the documentation as HTML, in site/
 #   make clean      removes everything that these commands made
@@ -23,7 +24,13 @@ BENCH ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test bench verifiers lint docs clean test-rust test-model test-python
+PREFIX ?= /usr/local
+DESTDIR ?=
+TARGET := $${CARGO_TARGET_DIR:-target}/release
+ABI := $(shell sed -n 's/^\#define HL_ABI_VERSION //p' crates/capi/include/hlfuzz.h)
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -1)
+
+.PHONY: help demo test bench verifiers install-c lint docs clean test-rust test-model test-python
 .DEFAULT_GOAL := help
 
 help:
@@ -41,6 +48,16 @@ bench: .venv/native
 
 verifiers: .venv/native
 	$(BIN)/python bench/verifiers.py
+
+install-c:
+	cargo build --release --locked --package hlfuzz-capi
+	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -m 644 crates/capi/include/hlfuzz.h crates/capi/include/hlfuzz.hpp $(DESTDIR)$(PREFIX)/include
+	install -m 644 $(TARGET)/libhlfuzz.a $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(TARGET)/libhlfuzz.so $(DESTDIR)$(PREFIX)/lib/libhlfuzz.so.$(ABI)
+	ln -sf libhlfuzz.so.$(ABI) $(DESTDIR)$(PREFIX)/lib/libhlfuzz.so
+	sed -e 's|@prefix@|$(PREFIX)|' -e 's|@version@|$(VERSION)|' crates/capi/hlfuzz.pc.in \
+		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/hlfuzz.pc
 
 lint: .venv/native
 	$(BIN)/ruff check .

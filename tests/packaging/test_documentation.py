@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from c_library import install
 from markdown_blocks import Block, blocks, commands, promised_output
-from packages import ROOT, TARGET, Installed
+from packages import ROOT, Installed
 
 pytestmark = pytest.mark.timeout(1200)  # the first of these tests may build the wheel
 
@@ -126,9 +127,6 @@ def test_the_tutorial_from_schema_to_call_runs_from_its_first_line_to_its_last(
 
 @pytest.mark.parametrize("linking", ["static", "shared"])
 def test_the_c_example_compiles_and_runs(linking: str, tmp_path: Path) -> None:
-    import wasmtime
-
-    (example,) = (b.text for b in blocks("docs/c-api.md") if b.language == "c")
     main = """
 #include <stdlib.h>
 int main(int argc, char **argv) {
@@ -138,23 +136,34 @@ int main(int argc, char **argv) {
     return argc == 3 ? call_first(wasm, len, atoi(argv[2])) : 2;
 }
 """
-    (tmp_path / "example.c").write_text(example + main)
-    text = '(module (func (export "double") (param i32) (result i32) (i32.add (local.get 0) (local.get 0))))'
-    (tmp_path / "double.wasm").write_bytes(bytes(wasmtime.wat2wasm(text)))
-    page = (ROOT / "docs/c-api.md").read_text(encoding="utf-8")
-    release = TARGET / "release"
-    library = {
-        "static": [release / "libhlfuzz.a", *re.findall(r"-l\w+", page)],
-        "shared": [f"-L{release}", "-lhlfuzz", f"-Wl,-rpath,{release}"],
-    }[linking]
-    program = tmp_path / "example"
-    strict = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-    include = ROOT / "crates/capi/include"
-    subprocess.run(
-        ["gcc", *strict, f"-I{include}", tmp_path / "example.c", *library, "-o", program], check=True
-    )
-    done = subprocess.run([program, tmp_path / "double.wasm", "21"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "returned 42\n"), done.stderr
+    guest = '(func (export "double") (param i32) (result i32) (i32.add (local.get 0) (local.get 0)))'
+    assert run_c_example("c", main, linking, guest, tmp_path) == "returned 42\n"
+
+
+def test_the_cpp_example_compiles_and_runs(tmp_path: Path) -> None:
+    main = """
+#include <fstream>
+#include <iterator>
+int main(int, char **argv) {
+    std::ifstream file(argv[1], std::ios::binary);
+    return add({std::istreambuf_iterator<char>(file), {}});
+}
+"""
+    guest = '(func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))'
+    assert run_c_example("cpp", main, "shared", guest, tmp_path) == "returned 42\n"
+
+
+def run_c_example(language: str, main: str, linking: str, guest: str, folder: Path) -> str:
+    import wasmtime
+
+    (example,) = (b.text for b in blocks("docs/c-api.md") if b.language == language)
+    source = folder / f"example.{language}"
+    source.write_text(example + main)
+    (folder / "guest.wasm").write_bytes(bytes(wasmtime.wat2wasm(f"(module {guest})")))
+    program = install(folder / "prefix").build(source, folder / "example", linking)
+    done = subprocess.run([program, folder / "guest.wasm", "21"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize("page", PAGES)

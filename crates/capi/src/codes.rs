@@ -21,30 +21,45 @@ pub const HL_RUNNING: i32 = 7;
 /// Wrong arguments (`hl_message` says which); nothing was done.
 pub const HL_INVALID: i32 = 8;
 
+/// `hl_error.code`: an argument is wrong; the message says which and what it may be.
 pub const HL_E_ARGUMENT: u32 = 1;
+/// The bytes are no Wasm module.
 pub const HL_E_NOT_WASM: u32 = 2;
+/// The bytes are a Wasm component; only core modules run here.
 pub const HL_E_COMPONENT: u32 = 3;
+/// The module breaks a rule of Wasm; the message says where.
 pub const HL_E_INVALID_MODULE: u32 = 4;
 /// The module uses a Wasm feature that the runtime lacks; the message names it.
 pub const HL_E_UNSUPPORTED: u32 = 5;
+/// The module is larger than `max_bytes`, or than the VM can hold.
 pub const HL_E_TOO_LARGE: u32 = 6;
 /// The module needs more memory or table elements than the limit.
 pub const HL_E_LIMIT: u32 = 7;
+/// This machine has no usable /dev/kvm.
 pub const HL_E_NO_KVM: u32 = 8;
+/// /dev/kvm is there and this user may not open it.
 pub const HL_E_PERMISSION: u32 = 9;
+/// A KVM operation failed; the message names it.
 pub const HL_E_KVM: u32 = 10;
+/// The system has no memory, threads or timers left for it.
 pub const HL_E_OUT_OF_MEMORY: u32 = 11;
+/// The process or the system has no file descriptors left for it.
 pub const HL_E_OUT_OF_FDS: u32 = 12;
 /// The compiled artifact or the runtime is damaged.
 pub const HL_E_ARTIFACT: u32 = 13;
+/// The module's start function or `_initialize` trapped.
 pub const HL_E_START_TRAPPED: u32 = 14;
+/// The module's start function or `_initialize` did not end within its deadline.
 pub const HL_E_START_TIMEOUT: u32 = 15;
 /// The start function calls an import: use `hl_boot_new`.
 pub const HL_E_START_HOSTCALL: u32 = 16;
+/// A file cannot be read or written.
 pub const HL_E_IO: u32 = 17;
 /// The spin transport was asked for and no second CPU is free.
 pub const HL_E_CPU: u32 = 18;
+/// The object belongs to the parent process.
 pub const HL_E_FORKED: u32 = 19;
+/// A defect of this library, or a signal storm; please report it.
 pub const HL_E_INTERNAL: u32 = 20;
 /// The bytes are no native guest: not an ELF program of the right kind, or one that asks for what it cannot have.
 pub const HL_E_NOT_NATIVE: u32 = 21;
@@ -61,6 +76,7 @@ pub const HL_RESET_STRICT: u32 = 0;
 /// Memory only: sound while the runtime inside the VM is intact.
 pub const HL_RESET_MEMORY: u32 = 1;
 
+/// The dirty ring where KVM has it, else the dirty log.
 pub const HL_TRACK_AUTO: u32 = 0;
 /// KVM's dirty ring.
 pub const HL_TRACK_RING: u32 = 1;
@@ -129,21 +145,27 @@ pub const HL_FLOOR_PAGE_COPY: u32 = 4;
 pub const HL_RULE_TOO_SHORT: i32 = 1;
 /// The buffer is longer than the limit.
 pub const HL_RULE_TOO_LONG: i32 = 2;
+/// A value does not lie at a multiple of its size.
 pub const HL_RULE_ALIGNMENT: i32 = 3;
 /// An offset or a length leads outside the buffer.
 pub const HL_RULE_BOUNDS: i32 = 4;
+/// A table's vtable is not whole, or its size is wrong.
 pub const HL_RULE_VTABLE: i32 = 5;
 /// A field lies outside its table.
 pub const HL_RULE_FIELD_BOUNDS: i32 = 6;
 /// A required field is absent.
 pub const HL_RULE_REQUIRED: i32 = 7;
+/// A string has no NUL behind it.
 pub const HL_RULE_STRING_TERMINATOR: i32 = 8;
+/// A string is no UTF-8.
 pub const HL_RULE_UTF8: i32 = 9;
 /// A union's tag is unknown, or tag and value do not go together.
 pub const HL_RULE_UNION: i32 = 10;
+/// Tables nest deeper than the limit.
 pub const HL_RULE_DEPTH: i32 = 11;
 /// More tables, or more bytes by way of shared parts, than a buffer may have.
 pub const HL_RULE_TABLES: i32 = 12;
+/// The file identifier is not the schema's.
 pub const HL_RULE_IDENTIFIER: i32 = 13;
 /// A nested buffer is shorter than any is.
 pub const HL_RULE_NESTED: i32 = 14;

@@ -46,6 +46,28 @@ impl From<hlfuzz_wasm::Error> for Failure {
     }
 }
 
+/// Can a caller's struct of version 1 or later have this size?
+pub fn is_size_of<T>(size: u32) -> bool {
+    (8..=size_of::<T>()).contains(&(size as usize))
+}
+
+/// Writes a struct whose first field is its size, as the caller knows it: one that was compiled with an older header has
+/// room for the first fields only. False, and nothing is written, when `out` is NULL or the caller's `size` is that of
+/// no version.
+///
+/// # Safety
+/// `out` is NULL or valid for `size` bytes.
+pub unsafe fn fill<T>(out: *mut T, size: u32, value: T) -> bool {
+    if out.is_null() || !is_size_of::<T>(size) {
+        return false;
+    }
+    // SAFETY: the caller's contract; not more than a whole value is copied.
+    unsafe {
+        std::ptr::copy_nonoverlapping((&raw const value).cast::<u8>(), out.cast::<u8>(), size as usize);
+    }
+    true
+}
+
 /// Copies as much of `text` as fits, cut at a character, with a NUL behind it. NULs inside become spaces.
 pub fn put_text(to: &mut [c_char], text: &str) {
     let mut n = text.len().min(to.len() - 1);
@@ -66,7 +88,7 @@ pub unsafe fn report<T>(result: Result<T, Failure>, error: *mut hl_error) -> Opt
     match result {
         Ok(value) => Some(value),
         Err(failure) => {
-            // SAFETY: the caller's contract.
+            // SAFETY: the caller's contract; every version of the struct has room for these fields.
             if let Some(error) = unsafe { error.as_mut() } {
                 error.code = failure.code;
                 put_text(&mut error.message, &failure.message);
@@ -86,8 +108,8 @@ pub unsafe fn options<T>(given: *const T, fallback: T, what: &str) -> Result<T, 
         return Ok(fallback);
     }
     // SAFETY: the caller's contract.
-    let size = unsafe { given.cast::<u32>().read() } as usize;
-    if size < 8 || size > size_of::<T>() {
+    let size = unsafe { given.cast::<u32>().read() };
+    if !is_size_of::<T>(size) {
         return Err(Failure::argument(format!(
             "{what}.size is {size}; set it to sizeof({what}), which is {} in this version",
             size_of::<T>()
@@ -95,13 +117,32 @@ pub unsafe fn options<T>(given: *const T, fallback: T, what: &str) -> Result<T, 
     }
     let mut options = fallback;
     // SAFETY: `size` bytes are there, and fit.
-    unsafe { std::ptr::copy_nonoverlapping(given.cast::<u8>(), (&raw mut options).cast::<u8>(), size) };
+    unsafe {
+        std::ptr::copy_nonoverlapping(given.cast::<u8>(), (&raw mut options).cast::<u8>(), size as usize)
+    };
     Ok(options)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_struct_of_an_older_header_is_filled_as_far_as_it_goes() {
+        #[repr(C)]
+        struct Counters {
+            size: u32,
+            first: u32,
+            later: u64,
+        }
+        for (size, filled) in [(8, true), (16, true), (0, false), (24, false)] {
+            let mut out = Counters { size, first: 0, later: 7 };
+            // SAFETY: `out` has room for a whole one.
+            let done = unsafe { fill(&raw mut out, size, Counters { size, first: 1, later: 2 }) };
+            assert_eq!(done, filled, "size {size}");
+            assert_eq!((out.first, out.later), (u32::from(filled), if size == 16 { 2 } else { 7 }));
+        }
+    }
 
     #[test]
     fn text_is_cut_at_a_character_and_terminated() {

@@ -24,10 +24,21 @@ unsafe fn sample(n: u32, samples: *mut u64, mut act: impl FnMut() -> Result<(), 
     HL_DONE
 }
 
-/// Makes `n` calls and writes the nanoseconds of each to `samples`. Each one writes `input` to `input_ptr` of the
-/// default memory first (when `input_len` is not 0), answers host calls with zeros, and resets with HL_CALL_RESET.
-/// HL_DONE, or the first status that is not an end of a call (HL_TRAP and HL_TIMEOUT are followed by a reset and do
-/// not end the loop).
+/// Makes `n` calls and takes the time of each, with no caller's language in the figures.
+///
+/// Host calls are answered with zeros. HL_TRAP and HL_TIMEOUT are followed by a reset and do not end the loop.
+///
+/// @param sandbox The sandbox.
+/// @param func Position in the export list.
+/// @param args The arguments of each call.
+/// @param n_args Their number.
+/// @param flags As in `hl_call`.
+/// @param input Bytes that are written to the default memory before each call.
+/// @param input_len Their number; 0: none.
+/// @param input_ptr Their address.
+/// @param n Number of calls.
+/// @param samples Room for `n` numbers: nanoseconds of each call.
+/// @return HL_DONE, or the first status that is not an end of a call; `samples` is filled as far as that.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_measure_call(
     sandbox: *mut hl_sandbox,
@@ -71,7 +82,13 @@ pub unsafe extern "C" fn hl_measure_call(
     }
 }
 
-/// Measures what no sandbox can be faster than: `what` is one of HL_FLOOR_*. HL_DONE, or the status that stopped it.
+/// Measures what no sandbox can be faster than.
+///
+/// @param sandbox The sandbox, no call running.
+/// @param what One of HL_FLOOR_*.
+/// @param n Number of measurements.
+/// @param samples Room for `n` numbers: nanoseconds of each.
+/// @return HL_DONE, HL_INVALID, or HL_DEAD.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_measure_floor(
     sandbox: *mut hl_sandbox,

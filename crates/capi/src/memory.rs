@@ -19,8 +19,12 @@ fn export(memory: u32) -> Option<u32> {
     (memory != HL_DEFAULT_MEMORY).then_some(memory)
 }
 
-/// Size of a memory in bytes. `memory`: position in the export list, or HL_DEFAULT_MEMORY. 0, or -1 when it is no
-/// memory or a call runs.
+/// Size of a memory in bytes.
+///
+/// @param sandbox The sandbox, no call running.
+/// @param memory Position in the export list, or HL_DEFAULT_MEMORY.
+/// @param bytes Gets the size.
+/// @return 0, or -1 when it is no memory, a call runs, or an argument is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_mem_size(sandbox: *mut hl_sandbox, memory: u32, bytes: *mut u64) -> i32 {
     // SAFETY: the C contract.
@@ -37,15 +41,29 @@ pub unsafe extern "C" fn hl_mem_size(sandbox: *mut hl_sandbox, memory: u32, byte
     }
 }
 
-/// `len` bytes at `ptr` of a memory, in place; NULL when they are out of range. Valid until the next call, resume or
-/// reset. Bytes are the guest's: copy, then check, then use.
+/// Bytes of a memory, in place.
+///
+/// What is there belongs to the guest: copy, then check, then use.
+///
+/// @param sandbox The sandbox, no call running.
+/// @param memory Position in the export list, or HL_DEFAULT_MEMORY.
+/// @param ptr Address in that memory.
+/// @param len Number of bytes.
+/// @return a pointer that is valid until the next call, resume or reset, or NULL when the bytes are not all inside.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_mem(sandbox: *mut hl_sandbox, memory: u32, ptr: u64, len: u64) -> *const u8 {
     // SAFETY: the C contract.
     unsafe { view(sandbox, memory, ptr, len) }.map_or(std::ptr::null(), |at| at.cast_const())
 }
 
-/// Copies `len` bytes at `ptr` of a memory to `to`. 0, or -1 when they are out of range; nothing was copied then.
+/// Copies bytes out of a memory.
+///
+/// @param sandbox The sandbox, no call running.
+/// @param memory Position in the export list, or HL_DEFAULT_MEMORY.
+/// @param ptr Address in that memory.
+/// @param to Room for `len` bytes.
+/// @param len Number of bytes.
+/// @return 0, or -1 when they are not all inside; nothing was copied then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_mem_read(
     sandbox: *mut hl_sandbox,
@@ -67,8 +85,14 @@ pub unsafe extern "C" fn hl_mem_read(
     }
 }
 
-/// Copies `len` bytes to `ptr` of a memory; they are part of the state that a reset wipes. 0, or -1 when they do not
-/// fit; nothing was written then.
+/// Copies bytes into a memory; they are part of the state that a reset wipes.
+///
+/// @param sandbox The sandbox, no call running.
+/// @param memory Position in the export list, or HL_DEFAULT_MEMORY.
+/// @param ptr Address in that memory.
+/// @param from The bytes.
+/// @param len Number of bytes.
+/// @return 0, or -1 when they do not fit; nothing was written then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_mem_write(
     sandbox: *mut hl_sandbox,
@@ -84,7 +108,12 @@ pub unsafe extern "C" fn hl_mem_write(
     if it.write(export(memory), ptr, bytes) == Ok(true) { 0 } else { -1 }
 }
 
-/// Reads an exported global. 0, or -1 (no global there, a reference, or a call runs).
+/// Reads an exported global.
+///
+/// @param sandbox The sandbox, no call running.
+/// @param global Position in the export list.
+/// @param out Gets the value.
+/// @return 0, or -1: no global there, a reference, a call runs, or an argument is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_global_get(sandbox: *mut hl_sandbox, global: u32, out: *mut hl_value) -> i32 {
     // SAFETY: the C contract.
@@ -100,7 +129,12 @@ pub unsafe extern "C" fn hl_global_get(sandbox: *mut hl_sandbox, global: u32, ou
     }
 }
 
-/// Writes an exported mutable global. 0, or -1 (immutable, no global there, a reference, or a call runs).
+/// Writes an exported mutable global.
+///
+/// @param sandbox The sandbox, no call running.
+/// @param global Position in the export list.
+/// @param value The new value, in the member of the global's type.
+/// @return 0, or -1: immutable, no global there, a reference, a call runs, or an argument is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_global_set(sandbox: *mut hl_sandbox, global: u32, value: *const hl_value) -> i32 {
     // SAFETY: the C contract; every bit pattern is valid for integers.
@@ -113,7 +147,10 @@ pub unsafe extern "C" fn hl_global_set(sandbox: *mut hl_sandbox, global: u32, va
     }
 }
 
-/// Number of pages of guest RAM that differ from the snapshot right now; -1 when that cannot be said.
+/// Compares guest RAM with the snapshot.
+///
+/// @param sandbox The sandbox, no call running.
+/// @return number of pages that differ right now, or -1 when that cannot be said.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_verify(sandbox: *mut hl_sandbox) -> i64 {
     // SAFETY: the C contract.
@@ -121,7 +158,12 @@ pub unsafe extern "C" fn hl_verify(sandbox: *mut hl_sandbox) -> i64 {
     it.and_then(|it| it.differences().ok()).map_or(-1, |(pages, _)| pages as i64)
 }
 
-/// A hash of a region (HL_REGION_*) of guest RAM; equal for equal content within one process. 0, or -1.
+/// A hash of a part of guest RAM; equal for equal content within one process.
+///
+/// @param sandbox The sandbox, no call running.
+/// @param region One of HL_REGION_*.
+/// @param hash Gets the hash.
+/// @return 0, or -1: no such region, or an argument is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_ram_hash(sandbox: *mut hl_sandbox, region: u32, hash: *mut u64) -> i32 {
     // SAFETY: the C contract.

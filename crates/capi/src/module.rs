@@ -1,7 +1,7 @@
 //! Modules: validate, describe, compile.
 
 use crate::codes::*;
-use crate::errors::{Failure, options, put_text, report};
+use crate::errors::{Failure, fill, options, put_text, report};
 use crate::types::{hl_error, hl_module_options, hl_probe_info};
 use hlfuzz_vmm::{Host, cpus};
 use hlfuzz_wasm::{Module, ModuleOptions};
@@ -22,18 +22,27 @@ pub(crate) enum Code {
 }
 
 /// `HL_ABI_VERSION` of the library.
+///
+/// A program that is linked to the shared library compares it with the constant of its header at start-up; the file name
+/// (SONAME) changes with it too.
+///
+/// @return the number; never fails. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn hl_abi_version() -> u32 {
     HL_ABI_VERSION
 }
 
 /// The library's version, for people.
+///
+/// @return NUL-terminated text that lives as long as the library; never NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn hl_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// Release of wasmtime that compiles modules and runs them inside the VM. The caller frees it with `hl_string_free`.
+/// Release of wasmtime that compiles modules and runs them inside the VM.
+///
+/// @return NUL-terminated text; the caller owns it and frees it with `hl_string_free`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn hl_wasmtime_version() -> *mut c_char {
     to_c(hlfuzz_wasm::WASMTIME_VERSION.to_owned()).into_raw()
@@ -43,36 +52,59 @@ pub(crate) fn to_c(text: String) -> CString {
     CString::new(text).unwrap_or_default()
 }
 
-/// Says what this machine's KVM can do. Always returns 0.
+/// Says what this machine's KVM can do.
+///
+/// Opens /dev/kvm and closes it again. Any thread.
+///
+/// @param out Filled in; set its `size` before. `kvm_ok` 0 is an answer and no error: `error_code` and `message` say why.
+/// @return 0, or -1 when `out` is NULL or its `size` is wrong.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_probe(out: *mut hl_probe_info) -> i32 {
     // SAFETY: the C contract.
-    let Some(out) = (unsafe { out.as_mut() }) else { return 0 };
-    out.cpus = cpus::allowed().len() as u32;
+    let size = unsafe { out.as_ref() }.map_or(0, |out| out.size);
+    let mut found = hl_probe_info {
+        size,
+        kvm_ok: 0,
+        api_version: 0,
+        dirty_ring: 0,
+        sync_regs: 0,
+        xsave: 0,
+        manual_protect: 0,
+        cpus: cpus::allowed().len() as u32,
+        error_code: 0,
+        message: [0; _],
+    };
     match Host::open() {
         Ok(host) => {
             let probe = host.probe();
-            out.kvm_ok = 1;
-            out.api_version = probe.api_version as u32;
-            out.dirty_ring = probe.ring_entries;
-            out.sync_regs = u32::from(probe.sync_regs);
-            out.xsave = u32::from(probe.xsave);
-            out.manual_protect = u32::from(probe.manual_protect);
-            out.error_code = 0;
-            out.message[0] = 0;
+            found.kvm_ok = 1;
+            found.api_version = probe.api_version as u32;
+            found.dirty_ring = probe.ring_entries;
+            found.sync_regs = u32::from(probe.sync_regs);
+            found.xsave = u32::from(probe.xsave);
+            found.manual_protect = u32::from(probe.manual_protect);
         }
         Err(error) => {
-            out.kvm_ok = 0;
             let failure = Failure::from(error);
-            out.error_code = failure.code;
-            put_text(&mut out.message, &failure.message);
+            found.error_code = failure.code;
+            put_text(&mut found.message, &failure.message);
         }
     }
-    0
+    // SAFETY: the C contract.
+    if unsafe { fill(out, size, found) } { 0 } else { -1 }
 }
 
-/// Describes a module without compiling it: 0 and a JSON text (shape `hlfuzz.module/1`) that the caller frees with
-/// `hl_string_free`, or -1 and `*error`.
+/// Describes a module without compiling it.
+///
+/// Any thread.
+///
+/// @param wasm The module's bytes; they come from anywhere and need not outlive the call.
+/// @param len Number of bytes.
+/// @param json Gets a NUL-terminated JSON text (shape `hlfuzz.module/1`), which the caller owns and frees with
+/// `hl_string_free`. Untouched on failure.
+/// @param error NULL, or where to say why: HL_E_ARGUMENT, HL_E_NOT_WASM, HL_E_COMPONENT, HL_E_INVALID_MODULE,
+/// HL_E_UNSUPPORTED, HL_E_TOO_LARGE.
+/// @return 0, or -1 and `*error`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_inspect(
     wasm: *const u8,
@@ -94,6 +126,8 @@ pub unsafe extern "C" fn hl_inspect(
 }
 
 /// Frees a string that this library has returned as `char *`.
+///
+/// @param text The string, not used again; NULL does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_string_free(text: *mut c_char) {
     if !text.is_null() {
@@ -102,7 +136,16 @@ pub unsafe extern "C" fn hl_string_free(text: *mut c_char) {
     }
 }
 
-/// Validates and compiles a module, or takes its artifact from the cache. NULL and `*error` when it is refused.
+/// Validates and compiles a module, or takes its artifact from the cache.
+///
+/// Any thread, several at once. The cache can only save time: whatever is wrong with it, the module is compiled.
+///
+/// @param wasm The module's bytes; they come from anywhere and need not outlive the call.
+/// @param len Number of bytes.
+/// @param given NULL for the defaults.
+/// @param error NULL, or where to say why: HL_E_ARGUMENT, HL_E_NOT_WASM, HL_E_COMPONENT, HL_E_INVALID_MODULE,
+/// HL_E_UNSUPPORTED, HL_E_TOO_LARGE, HL_E_INTERNAL.
+/// @return a module, which the caller frees with `hl_module_free`, or NULL and `*error`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_module_new(
     wasm: *const u8,
@@ -148,7 +191,10 @@ pub unsafe fn bytes<'a>(start: *const u8, len: usize) -> Result<&'a [u8], Failur
     Ok(unsafe { std::slice::from_raw_parts(start, len) })
 }
 
-/// The JSON of `hl_inspect` with `artifact_bytes` and `cache`, or of `hl_inspect_elf`; valid as long as the module.
+/// What `hl_inspect` says, with `artifact_bytes` and `cache`; for native guests what `hl_inspect_elf` says.
+///
+/// @param module A module; NULL gives "".
+/// @return NUL-terminated JSON that belongs to the module and lives as long as it. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_module_json(module: *const hl_module) -> *const c_char {
     // SAFETY: the C contract.
@@ -156,6 +202,8 @@ pub unsafe extern "C" fn hl_module_json(module: *const hl_module) -> *const c_ch
 }
 
 /// Frees a module. Templates made from it live on.
+///
+/// @param module The module, not used again, by no thread; NULL does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_module_free(module: *mut hl_module) {
     if !module.is_null() {

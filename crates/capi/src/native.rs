@@ -94,9 +94,16 @@ pub(crate) fn interface(program: &Program<'_>) -> Interface {
     Interface { exports, imports: counts(&program.imports) }
 }
 
-/// Checks and describes a native guest (an ELF program, see `docs/native-guests.md`): 0 and a JSON text of the shape that
-/// `hl_inspect` gives, with the feature `native` and the text of its handshake, that the caller frees with
-/// `hl_string_free`; or -1 and `*error` (HL_E_NOT_NATIVE).
+/// Checks and describes a native guest: an ELF program for the bare micro-VM (see `docs/native-guests.md`).
+///
+/// Any thread.
+///
+/// @param elf The program's bytes; they come from anywhere and need not outlive the call.
+/// @param len Number of bytes.
+/// @param json Gets a NUL-terminated JSON text of the shape that `hl_inspect` gives, with the feature `native` and the text
+/// of its handshake, which the caller owns and frees with `hl_string_free`. Untouched on failure.
+/// @param error NULL, or where to say why: HL_E_ARGUMENT, HL_E_NOT_NATIVE.
+/// @return 0, or -1 and `*error`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_inspect_elf(
     elf: *const u8,
@@ -118,7 +125,14 @@ pub unsafe extern "C" fn hl_inspect_elf(
 }
 
 /// Checks a native guest and keeps a copy of its bytes. It is used like a Wasm module, always with HL_RESET_STRICT.
-/// `cache_dir` is not used. NULL and `*error` (HL_E_NOT_NATIVE, HL_E_TOO_LARGE, HL_E_ARGUMENT) when it is refused.
+///
+/// Any thread, several at once.
+///
+/// @param elf The program's bytes; they come from anywhere and need not outlive the call.
+/// @param len Number of bytes.
+/// @param given NULL for the defaults; `cache_dir` is not used.
+/// @param error NULL, or where to say why: HL_E_ARGUMENT, HL_E_NOT_NATIVE, HL_E_TOO_LARGE.
+/// @return a module, which the caller frees with `hl_module_free`, or NULL and `*error`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_module_new_elf(
     elf: *const u8,

@@ -1,7 +1,7 @@
 //! Sandboxes: calls in, calls out, reset.
 
 use crate::codes::*;
-use crate::errors::{Failure, options, report};
+use crate::errors::{Failure, fill, options, report};
 use crate::template::hl_template;
 use crate::types::*;
 use hlfuzz_vmm::deadline::Deadline;
@@ -144,7 +144,15 @@ fn deadline(cpu_us: u64, wall_us: u64, default: Deadline) -> Deadline {
     Deadline { cpu, wall }
 }
 
-/// A sandbox at the template's snapshot. NULL and `*error` when it cannot be made.
+/// A sandbox at the template's snapshot.
+///
+/// Any thread; it becomes the owner, and may hand the sandbox to another one between calls.
+///
+/// @param template_ What to clone; may be freed afterwards.
+/// @param given NULL for the defaults.
+/// @param error NULL, or where to say why: HL_E_ARGUMENT, HL_E_CPU, HL_E_NO_KVM, HL_E_KVM, HL_E_OUT_OF_MEMORY,
+/// HL_E_OUT_OF_FDS, HL_E_FORKED, HL_E_INTERNAL.
+/// @return a sandbox, which the caller closes with `hl_sandbox_close`, or NULL and `*error`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_sandbox_new(
     template: *const hl_template,
@@ -164,7 +172,11 @@ pub unsafe extern "C" fn hl_sandbox_new(
         .map_or(std::ptr::null_mut(), |sandbox| hl_sandbox::boxed(Vm::Live(Box::new(sandbox))))
 }
 
-/// Closes a sandbox, in whatever state. In a forked child it only lets go of it.
+/// Closes a sandbox, in whatever state, also with a call open.
+///
+/// All pointers that it has given out end here. In a forked child it only lets go of it.
+///
+/// @param sandbox The sandbox, not used again, by no thread; NULL does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_sandbox_close(sandbox: *mut hl_sandbox) {
     if !sandbox.is_null() {
@@ -173,9 +185,19 @@ pub unsafe extern "C" fn hl_sandbox_close(sandbox: *mut hl_sandbox) {
     }
 }
 
-/// Calls the exported function at position `func` of the module's export list (all exports count). Returns one of
-/// HL_DONE, HL_HOSTCALL, HL_TRAP, HL_TIMEOUT, HL_DEAD, HL_BUSY, HL_RUNNING, HL_INVALID. `flags`: 0 or HL_CALL_RESET.
+/// Calls an exported function.
+///
 /// While a host call waits this is a nested call, at most 16 deep, and the flag is ignored.
+///
+/// @param sandbox The sandbox; used by one thread at a time.
+/// @param func Position in the module's export list (all exports count); `hl_module_export` finds it.
+/// @param args The arguments; need not outlive the call. NULL with 0.
+/// @param n_args Their number, which must be that of the function's parameters.
+/// @param flags 0 or HL_CALL_RESET.
+/// @return HL_DONE (results in `hl_results`), HL_HOSTCALL (`hl_hostcall`, then `hl_resume` or `hl_fail`), HL_TRAP
+/// (`hl_trap`, then `hl_reset` unless the flag was given), HL_TIMEOUT (the sandbox is at its snapshot), HL_RUNNING
+/// (only with `slice_us`: `hl_wait` or `hl_kill`), HL_BUSY (a call runs, or 16 are open; nothing was done), HL_INVALID
+/// (wrong arguments, see `hl_message`; nothing was done), HL_DEAD (see `hl_message`; close it).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_call(
     sandbox: *mut hl_sandbox,
@@ -195,7 +217,12 @@ pub unsafe extern "C" fn hl_call(
     }
 }
 
-/// Answers the waiting host call with its results. Returns as `hl_call`.
+/// Answers the waiting host call with its results.
+///
+/// @param sandbox The sandbox.
+/// @param results The results; need not outlive the call. NULL with 0.
+/// @param n Their number, which must be that of the import's results.
+/// @return as `hl_call`; HL_BUSY when no host call waits.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_resume(sandbox: *mut hl_sandbox, results: *const hl_value, n: u32) -> i32 {
     // SAFETY: the C contract.
@@ -208,8 +235,12 @@ pub unsafe extern "C" fn hl_resume(sandbox: *mut hl_sandbox, results: *const hl_
     }
 }
 
-/// Says that the waiting host call failed; the guest unwinds and the call ends with HL_TRAP of kind HL_TRAP_HOST and
-/// this message. Returns as `hl_call`.
+/// Says that the waiting host call failed: the guest unwinds and the call ends.
+///
+/// @param sandbox The sandbox.
+/// @param message Why, in UTF-8, for `hl_trap`; need not outlive the call.
+/// @param len Its length in bytes, without a NUL.
+/// @return as `hl_call`: HL_TRAP of kind HL_TRAP_HOST with this message; HL_BUSY when no host call waits.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_fail(sandbox: *mut hl_sandbox, message: *const c_char, len: usize) -> i32 {
     // SAFETY: the C contract.
@@ -226,7 +257,10 @@ pub unsafe extern "C" fn hl_fail(sandbox: *mut hl_sandbox, message: *const c_cha
     }
 }
 
-/// Waits on after HL_RUNNING. Returns as `hl_call`.
+/// Waits on after HL_RUNNING.
+///
+/// @param sandbox The sandbox.
+/// @return as `hl_call`; HL_BUSY when no call runs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_wait(sandbox: *mut hl_sandbox) -> i32 {
     // SAFETY: the C contract.
@@ -239,21 +273,30 @@ pub unsafe extern "C" fn hl_wait(sandbox: *mut hl_sandbox) -> i32 {
 }
 
 /// Ends the call that runs (HL_RUNNING) or waits (HL_HOSTCALL), with all calls round it, and restores the snapshot.
-/// HL_DONE, or HL_DEAD.
+///
+/// @param sandbox The sandbox, from its owner's thread.
+/// @return HL_DONE, HL_INVALID for NULL, or HL_DEAD (see `hl_message`).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_kill(sandbox: *mut hl_sandbox) -> i32 {
     // SAFETY: the C contract.
     unsafe { hl_sandbox::on_sandbox(sandbox, Sandbox::kill) }
 }
 
-/// Brings the sandbox back to its snapshot. HL_DONE, HL_BUSY while a call runs or waits, or HL_DEAD.
+/// Brings the sandbox back to its snapshot.
+///
+/// @param sandbox The sandbox.
+/// @return HL_DONE, HL_BUSY while a call runs or waits, HL_INVALID for NULL, or HL_DEAD (see `hl_message`).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_reset(sandbox: *mut hl_sandbox) -> i32 {
     // SAFETY: the C contract.
     unsafe { hl_sandbox::on_sandbox(sandbox, Sandbox::reset) }
 }
 
-/// Results of the last call that ended with HL_DONE: `*n` values, valid until the next call.
+/// Results of the last call that ended with HL_DONE.
+///
+/// @param sandbox The sandbox; NULL has no results.
+/// @param n NULL, or gets their number.
+/// @return the values, which belong to the sandbox and are valid until the next call; may only be read `*n` long.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_results(sandbox: *const hl_sandbox, n: *mut u32) -> *const hl_value {
     // SAFETY: the C contract.
@@ -266,7 +309,11 @@ pub unsafe extern "C" fn hl_results(sandbox: *const hl_sandbox, n: *mut u32) -> 
     results.as_ptr().cast()
 }
 
-/// The host call that waits. 0, or -1 when none does.
+/// The host call that waits.
+///
+/// @param sandbox The sandbox.
+/// @param out Filled in; what it points to belongs to the sandbox and is valid until the next call.
+/// @return 0, or -1 when none waits or an argument is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_hostcall(sandbox: *const hl_sandbox, out: *mut hl_hostcall_info) -> i32 {
     // SAFETY: the C contract.
@@ -286,10 +333,15 @@ pub unsafe extern "C" fn hl_hostcall(sandbox: *const hl_sandbox, out: *mut hl_ho
     }
 }
 
-/// How the guest makes calls of an import without results: `mode` 0 asks and waits; 1 posts: the call is queued and
-/// handed over with the end of the call (or with the next host call), which saves an exchange; 2 posts with a copy of
-/// the bytes that parameters `ptr_param` and `ptr_param + 1` name. Posted calls that do not fit the queue are made the
-/// ordinary way, so be ready for both. HL_DONE or HL_INVALID.
+/// How the guest makes calls of an import without results.
+///
+/// @param sandbox The sandbox.
+/// @param import Position in the import list.
+/// @param mode 0 asks and waits; 1 posts: the call is queued and handed over with the end of the call (or with the next
+/// host call), which saves an exchange; 2 posts with a copy of the bytes that two parameters name. Calls that do not fit
+/// the queue are made the ordinary way, so be ready for both.
+/// @param ptr_param Mode 2: the parameter that is the bytes' address; the next one is their length.
+/// @return HL_DONE, HL_INVALID (no such import or parameters, or it has results), or HL_DEAD.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_posted_mode(
     sandbox: *mut hl_sandbox,
@@ -313,12 +365,22 @@ fn queue<'a>(sandbox: *const hl_sandbox) -> Option<&'a Queue> {
 }
 
 /// Number of posted calls that came with the last status, in order.
+///
+/// @param sandbox The sandbox; NULL has none.
+/// @return the number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_posted_count(sandbox: *const hl_sandbox) -> u32 {
     queue(sandbox).map_or(0, |queue| queue.calls.len() as u32)
 }
 
-/// Posted call `i`: 0, or -1 when there is none. `*bytes` and `*len` (may be NULL) get the copied bytes of mode 2.
+/// One of the posted calls that came with the last status.
+///
+/// @param sandbox The sandbox.
+/// @param i Which one, from 0.
+/// @param out NULL, or filled in; what it points to is valid until the next call.
+/// @param bytes NULL, or gets the copied bytes of mode 2, valid until the next call.
+/// @param len NULL exactly when `bytes` is; gets their number.
+/// @return 0, or -1 when there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_posted(
     sandbox: *const hl_sandbox,
@@ -380,29 +442,46 @@ pub(crate) fn trap_text(code: u32, text: &str) -> String {
     }
 }
 
-/// Describes the last HL_TRAP. 0, or -1 when there was none.
+/// Describes the last HL_TRAP.
+///
+/// @param sandbox The sandbox.
+/// @param out Filled in; set its `size` before. Its message is valid until the next call.
+/// @return 0, or -1 when the last status was no HL_TRAP, an argument is NULL or `size` is wrong.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_trap(sandbox: *mut hl_sandbox, out: *mut hl_trap_info) -> i32 {
     // SAFETY: the C contract.
-    let (Some(it), Some(out)) = (unsafe { sandbox.as_mut() }, unsafe { out.as_mut() }) else { return -1 };
+    let (Some(it), Some(size)) = (unsafe { sandbox.as_mut() }, unsafe { out.as_ref() }.map(|out| out.size))
+    else {
+        return -1;
+    };
     let Some(cause) = it.sandbox_ref().and_then(Sandbox::trap).cloned() else { return -1 };
-    (out.code, out.stack_overflow) = (0, 0);
-    (out.error_code, out.address, out.rip, out.rsp) = (0, 0, 0, 0);
-    (out.kind, it.trap_text) = match cause {
+    let mut info = hl_trap_info {
+        size,
+        kind: 0,
+        code: 0,
+        stack_overflow: 0,
+        error_code: 0,
+        address: 0,
+        rip: 0,
+        rsp: 0,
+        message: std::ptr::null(),
+        message_len: 0,
+    };
+    (info.kind, it.trap_text) = match cause {
         TrapCause::Wasm { code, text } => {
-            out.code = code;
+            info.code = code;
             (HL_TRAP_WASM, trap_text(code, &text))
         }
         TrapCause::HostFailed => (HL_TRAP_HOST, it.host_failure.clone()),
         TrapCause::Exception(exception) => {
-            out.code = exception.vector;
-            (out.error_code, out.address) = (exception.error_code, exception.address);
-            (out.rip, out.rsp) = (exception.rip, exception.rsp);
+            info.code = exception.vector;
+            (info.error_code, info.address) = (exception.error_code, exception.address);
+            (info.rip, info.rsp) = (exception.rip, exception.rsp);
             let layout = it.sandbox_ref().map(Sandbox::layout);
             let page_fault = exception.vector == PAGE_FAULT;
             let place =
                 layout.map_or("", |it| it.name(if page_fault { exception.address } else { exception.rip }));
-            out.stack_overflow =
+            info.stack_overflow =
                 u32::from(page_fault && layout.is_some_and(|it| it.stack_guard.contains(&exception.address)));
             let text = format!(
                 "CPU exception {} (error code {:#x}) at {:#x}, address {:#x} in {place}",
@@ -414,12 +493,16 @@ pub unsafe extern "C" fn hl_trap(sandbox: *mut hl_sandbox, out: *mut hl_trap_inf
         TrapCause::Abi(text) => (HL_TRAP_ABI, text),
         TrapCause::Vector(text) => (HL_TRAP_VECTOR, text),
     };
-    out.message = it.trap_text.as_ptr().cast();
-    out.message_len = it.trap_text.len();
-    0
+    info.message = it.trap_text.as_ptr().cast();
+    info.message_len = it.trap_text.len();
+    // SAFETY: the C contract.
+    if unsafe { fill(out, size, info) } { 0 } else { -1 }
 }
 
-/// Why the last status was HL_DEAD or HL_INVALID. Valid until the next call.
+/// Why the last status was HL_DEAD or HL_INVALID.
+///
+/// @param sandbox The sandbox.
+/// @return NUL-terminated UTF-8, never NULL; belongs to the sandbox and is valid until the next call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_message(sandbox: *mut hl_sandbox) -> *const c_char {
     // SAFETY: the C contract.
@@ -429,7 +512,12 @@ pub unsafe extern "C" fn hl_message(sandbox: *mut hl_sandbox) -> *const c_char {
     it.text.as_ptr()
 }
 
-/// Another deadline for the calls that follow; a 0 means the default.
+/// Another deadline for the calls that follow.
+///
+/// @param sandbox The sandbox.
+/// @param cpu_us CPU time of the thread that runs the vCPU, in microseconds; 0: the default.
+/// @param wall_us Wall time in microseconds; 0: the default.
+/// @return HL_DONE, HL_INVALID for NULL, or HL_DEAD.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_set_deadline(sandbox: *mut hl_sandbox, cpu_us: u64, wall_us: u64) -> i32 {
     // SAFETY: the C contract.
@@ -441,17 +529,21 @@ pub unsafe extern "C" fn hl_set_deadline(sandbox: *mut hl_sandbox, cpu_us: u64, 
     }
 }
 
-/// Fills `*out`. 0, or -1 for NULL.
+/// Counters of a sandbox.
+///
+/// @param sandbox The sandbox.
+/// @param out Filled in; set its `size` before.
+/// @return 0, or -1 when an argument is NULL, `size` is wrong, or the VM has become a template.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_stats_get(sandbox: *const hl_sandbox, out: *mut hl_stats) -> i32 {
     // SAFETY: the C contract.
     let sandbox = unsafe { sandbox.as_ref() }.and_then(hl_sandbox::sandbox_ref);
     // SAFETY: the C contract.
-    let (Some(it), Some(out)) = (sandbox, unsafe { out.as_mut() }) else { return -1 };
+    let (Some(it), Some(size)) = (sandbox, unsafe { out.as_ref() }.map(|out| out.size)) else { return -1 };
     let (stats, resets) = it.stats();
     let thread = it.vcpu_thread();
-    *out = hl_stats {
-        size: size_of::<hl_stats>() as u32,
+    let counted = hl_stats {
+        size,
         transport: if thread.is_some() { HL_TRANSPORT_SPIN } else { HL_TRANSPORT_EXIT },
         tracking: if it.tracks_by_ring() { HL_TRACK_RING } else { HL_TRACK_LOG },
         reset: if it.options().level == Level::Strict { HL_RESET_STRICT } else { HL_RESET_MEMORY },
@@ -477,10 +569,15 @@ pub unsafe extern "C" fn hl_stats_get(sandbox: *const hl_sandbox, out: *mut hl_s
         vcpu_cpu: thread.map_or(-1, |(cpu, _)| cpu),
         reserved: 0,
     };
-    0
+    // SAFETY: the C contract.
+    if unsafe { fill(out, size, counted) } { 0 } else { -1 }
 }
 
-/// For tests of tests: damages the reset of this sandbox (bits HL_FAULT_*), so that a check can be seen to notice.
+/// For tests of tests: damages the reset of this sandbox, so that a check can be seen to notice.
+///
+/// @param sandbox The sandbox.
+/// @param faults Bits HL_FAULT_*; 0 mends it.
+/// @return HL_DONE, HL_INVALID for NULL, or HL_DEAD.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_test_fault(sandbox: *mut hl_sandbox, faults: u32) -> i32 {
     // SAFETY: the C contract.

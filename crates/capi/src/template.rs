@@ -192,8 +192,17 @@ unsafe fn boot(module: *const hl_module, given: *const hl_template_options) -> R
     }
 }
 
-/// Boots a module and freezes it: instantiates it, runs its start function and `_initialize`. For modules whose start
-/// function calls imports use `hl_boot_new`. NULL and `*error` when that fails.
+/// Boots a module and freezes it: instantiates it, runs its start function and `_initialize`.
+///
+/// Any thread, several at once; the thread runs the guest meanwhile. For modules whose start function calls imports use
+/// `hl_boot_new`.
+///
+/// @param module What to boot; may be freed afterwards.
+/// @param given NULL for the defaults.
+/// @param error NULL, or where to say why: HL_E_ARGUMENT, HL_E_LIMIT, HL_E_UNSUPPORTED, HL_E_ARTIFACT, HL_E_NO_KVM,
+/// HL_E_PERMISSION, HL_E_KVM, HL_E_OUT_OF_MEMORY, HL_E_OUT_OF_FDS, HL_E_START_TRAPPED, HL_E_START_TIMEOUT,
+/// HL_E_START_HOSTCALL, HL_E_INTERNAL.
+/// @return a template, which the caller frees with `hl_template_free`, or NULL and `*error`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_template_new(
     module: *const hl_module,
@@ -242,7 +251,9 @@ fn check_start(boot: &Boot, status: Status) -> Result<(), Failure> {
     }
 }
 
-/// Frees a template once its sandboxes are closed too; may be called before.
+/// Frees a template. Sandboxes made from it live on.
+///
+/// @param template_ The template, not used again, by no thread; NULL does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_template_free(template: *mut hl_template) {
     if !template.is_null() {
@@ -251,8 +262,14 @@ pub unsafe extern "C" fn hl_template_free(template: *mut hl_template) {
     }
 }
 
-/// A VM that is about to instantiate a module. `hl_boot_run` starts it and ends like a call, so that a start function
-/// may call imports; `hl_boot_finish` freezes it. Close it with `hl_sandbox_close`.
+/// A VM that is about to instantiate a module whose start function may call imports.
+///
+/// `hl_boot_run` starts it and ends like a call; `hl_boot_finish` freezes it.
+///
+/// @param module What to boot; may be freed afterwards.
+/// @param given NULL for the defaults.
+/// @param error NULL, or where to say why: as for `hl_template_new`, without HL_E_START_*.
+/// @return a sandbox that only boots, which the caller closes with `hl_sandbox_close`, or NULL and `*error`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_boot_new(
     module: *const hl_module,
@@ -266,15 +283,25 @@ pub unsafe extern "C" fn hl_boot_new(
         .map_or(std::ptr::null_mut(), |boot| hl_sandbox::boxed(Vm::Boot(Box::new(boot))))
 }
 
-/// Instantiates: a status as of `hl_call`.
+/// Instantiates the module of `hl_boot_new`, once.
+///
+/// @param sandbox From `hl_boot_new`; used by one thread at a time.
+/// @return a status as of `hl_call`; HL_BUSY when it has run before, or when this is no booting VM. After HL_DONE call
+/// `hl_boot_finish`; after HL_HOSTCALL `hl_resume` or `hl_fail`; after anything else close it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_boot_run(sandbox: *mut hl_sandbox) -> i32 {
     // SAFETY: the C contract.
     unsafe { hl_sandbox::with(sandbox, |it| it.run_boot()) }
 }
 
-/// Freezes the VM after `hl_boot_run` (or the `hl_resume` that followed it) has ended with HL_DONE. The sandbox cannot
-/// be called any more and must still be closed. NULL and `*error` when it has not come to its end, or failed.
+/// Freezes the VM after `hl_boot_run` (or the `hl_resume` that followed it) has ended with HL_DONE.
+///
+/// The sandbox cannot be called any more and must still be closed.
+///
+/// @param sandbox From `hl_boot_new`.
+/// @param error NULL, or where to say why: HL_E_ARGUMENT (no booting VM, or not at its end), HL_E_START_TRAPPED,
+/// HL_E_START_TIMEOUT, HL_E_START_HOSTCALL, HL_E_KVM, HL_E_OUT_OF_MEMORY, HL_E_OUT_OF_FDS, HL_E_INTERNAL.
+/// @return a template, which the caller frees with `hl_template_free`, or NULL and `*error`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_boot_finish(sandbox: *mut hl_sandbox, error: *mut hl_error) -> *mut hl_template {
     // SAFETY: the C contract.

@@ -9,9 +9,11 @@ use hlfuzz_vmm::sandbox::{BytesCall, Form, Room};
 /// What `hl_call_bytes` calls, and how: made once for an export, and used for many calls.
 #[repr(C)]
 pub struct hl_bytes_call {
+    /// `sizeof(hl_bytes_call)`, set by the caller.
     pub size: u32,
-    /// Position of the function in the export list; `n_args` values are in `args`.
+    /// Position of the function in the export list.
     pub func: u32,
+    /// Number of `args`: that of the function's parameters.
     pub n_args: u32,
     /// The arguments at this position and the next become pointer and length of the bytes.
     pub vector_at: u32,
@@ -20,24 +22,35 @@ pub struct hl_bytes_call {
     /// Position of the allocator in the export list: it gets `alloc_args`, of which the one at `alloc_len_at` becomes
     /// the length, and returns the address. HL_NO_ALLOCATOR: the bytes go to `scratch`.
     pub alloc_func: u32,
-    /// At most 8.
+    /// Number of `alloc_args`, at most 8.
     pub n_alloc_args: u32,
+    /// Which of `alloc_args` becomes the length.
     pub alloc_len_at: u32,
+    /// The function's arguments.
     pub args: *const hl_value,
+    /// The allocator's arguments.
     pub alloc_args: *const hl_value,
+    /// Address of the bytes without an allocator.
     pub scratch: u64,
     /// Where the bytes that the call gives back are copied when they fit, beside `hl_result_bytes`; may be NULL.
     pub out: *mut u8,
+    /// Room at `out`, in bytes.
     pub out_capacity: u64,
     /// Set by each HL_DONE: the number of bytes, also when they did not fit.
     pub out_len: u64,
 }
 
-/// Calls an export with `len` bytes in guest memory (the default, 32-bit one): room from the guest's allocator, copy,
-/// call. Returns as `hl_call`, and never while a call is open (HL_BUSY). With HL_DONE the bytes that the results stand
-/// for are in `hl_result_bytes`; an allocator or results that name bytes outside memory are HL_TRAP of kind
-/// HL_TRAP_VECTOR. `flags` as in `hl_call`. `call` and `data` need not outlive this function. When the call comes back
-/// with HL_HOSTCALL or HL_RUNNING and ends later, its bytes are in `hl_result_bytes` only.
+/// Calls an export with bytes in guest memory (the default, 32-bit one): room from the guest's allocator, copy, call.
+///
+/// When the call comes back with HL_HOSTCALL or HL_RUNNING and ends later, its bytes are in `hl_result_bytes` only.
+///
+/// @param sandbox The sandbox; used by one thread at a time.
+/// @param call What to call and how; set its `size` to `sizeof(hl_bytes_call)`. Need not outlive this function.
+/// @param data The bytes; need not outlive this function. NULL with 0.
+/// @param len Their number.
+/// @param flags As in `hl_call`.
+/// @return as `hl_call`, and HL_BUSY while any call is open. With HL_DONE the bytes that the results stand for are in
+/// `hl_result_bytes`; an allocator or results that name bytes outside memory are HL_TRAP of kind HL_TRAP_VECTOR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_call_bytes(
     sandbox: *mut hl_sandbox,
@@ -85,7 +98,11 @@ pub unsafe extern "C" fn hl_call_bytes(
     code(status)
 }
 
-/// The bytes that the last `hl_call_bytes` with HL_DONE gave back: `*len` of them, a copy, valid until the next call.
+/// The bytes that the last `hl_call_bytes` with HL_DONE gave back.
+///
+/// @param sandbox The sandbox; NULL has none.
+/// @param len NULL, or gets their number.
+/// @return a copy that belongs to the sandbox and is valid until the next call; may only be read `*len` long.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_result_bytes(sandbox: *mut hl_sandbox, len: *mut u64) -> *const u8 {
     // SAFETY: the C contract.

@@ -1,7 +1,7 @@
 //! Verification of FlatBuffers that an untrusted side made.
 
 use crate::codes::*;
-use crate::errors::{Failure, options, put_text, report};
+use crate::errors::{Failure, fill, is_size_of, options, put_text, report};
 use crate::module::bytes;
 use crate::types::hl_error;
 use hlfuzz_wire::{Fault, Limits, MAX_DEPTH, Program, Rule};
@@ -16,6 +16,7 @@ pub struct hl_verifier {
 /// What a verifier accepts. A 0 means the default.
 #[repr(C)]
 pub struct hl_verifier_options {
+    /// `sizeof(hl_verifier_options)`, set by the caller.
     pub size: u32,
     /// Tables inside each other at most; default and maximum 64.
     pub max_depth: u32,
@@ -28,6 +29,7 @@ pub struct hl_verifier_options {
 /// The first rule that a buffer breaks. Set `size` to `sizeof(hl_wire_fault)` before the call.
 #[repr(C)]
 pub struct hl_wire_fault {
+    /// `sizeof(hl_wire_fault)`, set by the caller.
     pub size: u32,
     /// One of `HL_RULE_*`; 0: none.
     pub rule: i32,
@@ -37,8 +39,15 @@ pub struct hl_wire_fault {
     pub path: [c_char; 2032],
 }
 
-/// Makes a verifier from a verification program, whose bytes may come from anywhere: all of them are checked. NULL and
-/// `*error` when it is refused.
+/// Makes a verifier from a verification program.
+///
+/// Any thread, several at once.
+///
+/// @param program The program's bytes; they may come from anywhere, all of them are checked. Need not outlive the call.
+/// @param len Number of bytes.
+/// @param given NULL for the defaults.
+/// @param error NULL, or where to say why: HL_E_ARGUMENT.
+/// @return a verifier, which the caller frees with `hl_verifier_free`, or NULL and `*error`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_verifier_new(
     program: *const u8,
@@ -85,7 +94,11 @@ unsafe fn new_verifier(
     }
 }
 
-/// Index of the table with this full name ("net.v1.Request"), or -1 when the schema has none.
+/// Finds a table by its full name.
+///
+/// @param verifier The verifier; any thread.
+/// @param name NUL-terminated, "net.v1.Request".
+/// @return the index for `hl_verifier_check`, or -1 when the schema has no such table or an argument is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_verifier_root(verifier: *const hl_verifier, name: *const c_char) -> i32 {
     // SAFETY: the C contract.
@@ -99,9 +112,16 @@ pub unsafe extern "C" fn hl_verifier_root(verifier: *const hl_verifier, name: *c
     found.and_then(|index| i32::try_from(index).ok()).unwrap_or(-1)
 }
 
-/// Verifies a buffer whose root is table number `root`: 0, then everything in it can be read without looking again, or
-/// the rule that it breaks first (`HL_RULE_*`), with `*fault` filled in unless that is NULL. -1: wrong arguments.
+/// Verifies a buffer: after 0 everything in it can be read without looking again.
+///
 /// Nobody may change the bytes meanwhile, nor before they are read: copy them out of a guest's memory first.
+///
+/// @param verifier The verifier; any thread.
+/// @param root Index of the root table.
+/// @param data The buffer.
+/// @param len Number of bytes.
+/// @param fault NULL, or filled in when a rule is broken; set its `size` before.
+/// @return 0, the rule that the buffer breaks first (HL_RULE_*), or -1 for wrong arguments.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_verifier_check(
     verifier: *const hl_verifier,
@@ -115,21 +135,30 @@ pub unsafe extern "C" fn hl_verifier_check(
         return -1;
     };
     // SAFETY: the C contract.
-    let fault = unsafe { fault.as_mut() };
-    if !verifier.has(root) || fault.as_ref().is_some_and(|f| f.size as usize != size_of::<hl_wire_fault>()) {
+    let size = unsafe { fault.as_ref() }.map(|fault| fault.size);
+    if !verifier.has(root) || size.is_some_and(|size| !is_size_of::<hl_wire_fault>(size)) {
         return -1;
     }
     let Err(found) = verifier.program.verify(root as usize, data, &verifier.limits) else { return 0 };
-    if let Some(fault) = fault {
-        fault.rule = code(found.rule);
-        fault.offset = found.offset as u64;
-        put_text(&mut fault.path, &found.path);
+    let rule = code(found.rule);
+    if let Some(size) = size {
+        let mut filled = hl_wire_fault { size, rule, offset: found.offset as u64, path: [0; _] };
+        put_text(&mut filled.path, &found.path);
+        // SAFETY: the C contract.
+        unsafe { fill(fault, size, filled) };
     }
-    code(found.rule)
+    rule
 }
 
-/// Verifies `count` buffers that lie end to end in `data`, `lengths[i]` bytes each, with the same root. Returns how many
-/// keep every rule; unless `rules` is NULL, `rules[i]` becomes what `hl_verifier_check` returns for buffer i.
+/// Verifies buffers that lie end to end, with the same root.
+///
+/// @param verifier The verifier; any thread.
+/// @param root Index of the root table.
+/// @param data The buffers.
+/// @param lengths Length of each in bytes.
+/// @param count Number of buffers.
+/// @param rules NULL, or room for `count` numbers: what `hl_verifier_check` returns for each.
+/// @return how many keep every rule; 0 for wrong arguments.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_verifier_check_many(
     verifier: *const hl_verifier,
@@ -167,6 +196,8 @@ pub unsafe extern "C" fn hl_verifier_check_many(
 }
 
 /// Frees a verifier.
+///
+/// @param verifier The verifier, not used again, by no thread; NULL does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_verifier_free(verifier: *mut hl_verifier) {
     if !verifier.is_null() {

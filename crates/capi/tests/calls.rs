@@ -68,6 +68,7 @@ fn template(wat: &str, tracking: u32) -> *mut hl_template {
 fn sandbox(template: *mut hl_template, transport: u32, reset: u32) -> Opened {
     unsafe {
         let mut error: hl_error = zeroed();
+        error.size = size_of::<hl_error>() as u32;
         let mut options: hl_sandbox_options = zeroed();
         options.size = size_of::<hl_sandbox_options>() as u32;
         (options.transport, options.reset, options.cpu, options.verify_every) = (transport, reset, -1, 1);
@@ -105,6 +106,7 @@ fn message(it: &Opened) -> String {
 fn trap(it: &Opened) -> (u32, u32, String) {
     unsafe {
         let mut info: hl_trap_info = zeroed();
+        info.size = size_of::<hl_trap_info>() as u32;
         assert_eq!(hl_trap(it.0, &mut info), 0);
         let bytes = std::slice::from_raw_parts(info.message.cast::<u8>(), info.message_len);
         (info.kind, info.code, String::from_utf8_lossy(bytes).into_owned())
@@ -212,8 +214,24 @@ fn null_objects_are_refused_and_may_be_freed() {
         hl_module_free(null_mut());
         hl_string_free(null_mut());
         let mut error: hl_error = zeroed();
+        error.size = size_of::<hl_error>() as u32;
         assert!(hl_module_new(null(), 3, null(), &mut error).is_null());
         assert_eq!(error.code, HL_E_ARGUMENT);
+    }
+}
+
+#[test]
+fn exports_and_imports_are_found_by_name() {
+    unsafe {
+        let wasm = wat::parse_str(MODULE).unwrap();
+        let module = hl_module_new(wasm.as_ptr(), wasm.len(), null(), null_mut());
+        let export = |name: &CStr| hl_module_export(module, name.as_ptr());
+        assert_eq!((export(c"memory"), export(c"add"), export(c"flood")), (0, ADD as i32, FLOOD as i32));
+        assert_eq!((export(c"twice"), hl_module_export(module, null())), (-1, -1));
+        let import = |from: &CStr, name: &CStr| hl_module_import(module, from.as_ptr(), name.as_ptr());
+        assert_eq!((import(c"env", c"twice"), import(c"env", c"log")), (0, 1));
+        assert_eq!((import(c"host", c"log"), import(c"env", c"\xff")), (-1, -1));
+        hl_module_free(module);
     }
 }
 

@@ -37,6 +37,7 @@ fn c_and_rust_agree_on_every_layout() {
         ("hl_trap_info", size_of::<hl_trap_info>()),
         ("hl_stats", size_of::<hl_stats>()),
         ("hl_probe_info", size_of::<hl_probe_info>()),
+        ("hl_bytes_call", size_of::<hl_bytes_call>()),
         ("hl_verifier_options", size_of::<hl_verifier_options>()),
         ("hl_wire_fault", size_of::<hl_wire_fault>()),
     ];

@@ -27,6 +27,7 @@ fn open(tracking: u32) -> Moved {
     unsafe {
         let wasm = wat::parse_str(MODULE).unwrap();
         let mut error: hl_error = zeroed();
+        error.size = size_of::<hl_error>() as u32;
         let module = hl_module_new(wasm.as_ptr(), wasm.len(), null(), &mut error);
         let mut how: hl_template_options = zeroed();
         (how.size, how.tracking) = (size_of::<hl_template_options>() as u32, tracking);
