@@ -88,6 +88,7 @@ fn layout() -> String {
         op::GLOBAL_GET,
         op::GLOBAL_SET,
         op::NOP,
+        op::BYTES,
         answer::DONE,
         answer::HOSTCALL,
         answer::TRAP,
@@ -95,6 +96,8 @@ fn layout() -> String {
         answer::REFUSED,
         answer::FATAL,
         answer::LINK_FAILED,
+        answer::NO_ROOM,
+        NO_ALLOCATOR,
         bell::ANSWER,
         bell::IDLE,
         bell::FATAL,
@@ -103,6 +106,9 @@ fn layout() -> String {
         transport::SPIN,
         transport::EXIT,
     );
+    line("TEXT_BYTES", TEXT_BYTES as u64);
+    line("VECTOR_BYTES", VECTOR_BYTES as u64);
+    line("VECTOR_ALLOC_ARGS", VECTOR_ALLOC_ARGS as u64);
     text
 }
 
