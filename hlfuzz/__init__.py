@@ -24,6 +24,7 @@ from hlfuzz.errors import (
     LinkError,
     ModuleError,
     SandboxClosed,
+    SnapshotError,
     StartError,
     UsageError,
     WrongThread,
@@ -47,7 +48,7 @@ from hlfuzz.model import (
     Value,
     Violation,
 )
-from hlfuzz.sandbox import CallContext, Caller, Global, GuestMemory, HostFunction, Memory, Sandbox, Table
+from hlfuzz.sandbox import CallContext, Caller, Global, GuestMemory, HostFunction, Memory, Sandbox, Snapshot, Table
 
 __version__ = "0.1.0"
 
@@ -87,6 +88,8 @@ __all__ = [
     "Outcome",
     "Sandbox",
     "SandboxClosed",
+    "Snapshot",
+    "SnapshotError",
     "StartError",
     "Stats",
     "Table",

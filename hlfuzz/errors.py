@@ -77,6 +77,18 @@ class EnvironmentProblem(HlfuzzError):
         self.reason = reason
 
 
+class SnapshotError(HlfuzzError):
+    """A snapshot cannot be taken, saved, loaded, or used for this guest.
+
+    `reason` is one of "not-a-snapshot", "version", "truncated", "damaged", "other-guest", "cpu", "too-large",
+    "io".
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class CallFailed(HlfuzzError):
     """A call gave no value. `outcome` is the same data that `.try_call()` returns."""
 

@@ -9,6 +9,7 @@ from hlfuzz.sandbox.engines.choose import why_no_kvm
 from hlfuzz.sandbox.hostcalls import Caller
 from hlfuzz.sandbox.memory import Globals, GuestMemory
 from hlfuzz.sandbox.providers import Global, HostFunction, Memory, Provider, Table
+from hlfuzz.sandbox.snapshots import Snapshot
 from hlfuzz.sandbox.vectors import ResultForm
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ResultForm",
     "Returned",
     "Sandbox",
+    "Snapshot",
     "Table",
     "Trace",
     "why_no_kvm",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import isfinite
 from threading import get_ident
 from types import TracebackType
@@ -21,6 +22,7 @@ from hlfuzz.sandbox.gate import Gate
 from hlfuzz.sandbox.hostcalls import HostCalls
 from hlfuzz.sandbox.memory import Globals, GuestMemory
 from hlfuzz.sandbox.providers import Provider, link
+from hlfuzz.sandbox.snapshots import Snapshot
 from hlfuzz.sandbox.vectors import BytesForm, ResultForm
 from hlfuzz.vmm import Region
 
@@ -44,8 +46,10 @@ class Sandbox:
         verify: kvm only: compare all memory with the snapshot on every N-th reset; 0 never.
         allocator: the guest's allocator export, or a scratch address, for byte vectors; None: by convention.
         trace: called with a `CallRecord` after each call.
+        snapshot: kvm only: the state that it begins with and is reset to; None: the one after the guest's
+            start function, which otherwise does not run.
 
-    Raises `LinkError`, `ModuleError`, `StartError`, `EnvironmentProblem`; `UsageError` for a bad argument.
+    Raises `LinkError`, `ModuleError`, `StartError`, `SnapshotError`, `EnvironmentProblem`; `UsageError` for a bad argument.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Sandbox:
         verify: int = 0,
         allocator: str | int | None = None,
         trace: Trace | None = None,
+        snapshot: Snapshot | None = None,
     ) -> None:
         _check_choice("reset", reset, ("strict", "memory"))
         _check_choice("transport", transport, ("auto", "spin", "exit"))
@@ -85,6 +90,7 @@ class Sandbox:
             cpu_us,
             wall_us,
             verify,
+            None if snapshot is None else partial(snapshot.template_for, guest),
         )
         self._guest = guest
         self._gate = gate = Gate()
@@ -191,6 +197,18 @@ class Sandbox:
         self._context = CallContext(self, self._gate)
         return self._context
 
+    def snapshot(self) -> Snapshot:
+        """The state right now, for other sandboxes to begin with; in an open context ask the context. The
+        sandbox goes on undisturbed, and its own resets lead where they led before.
+
+        Raises `ContextBusy` while a call or context is open, `UsageError` on the engine `inprocess`,
+        `EnvironmentProblem`.
+        """
+        self._gate.check_quiet("snapshot")
+        if get_ident() != self._gate.box:
+            self._gate.refuse()
+        return self.freeze()
+
     def memory(self, name: str | None = None) -> GuestMemory:
         """A view of the exported memory `name`, or of the default one ("memory", else the first exported)."""
         self._gate.check_owner()
@@ -283,6 +301,15 @@ class Sandbox:
             )
         )
         return result
+
+    def freeze(self) -> Snapshot:
+        """The state right now."""
+        template = self._engine.snapshot()
+        if template is None:
+            raise UsageError(
+                f"snapshot() needs a micro-VM (engine {self.engine}): open the sandbox with engine='kvm'"
+            )
+        return Snapshot(self._guest, template)
 
     def place(self, vectors: tuple[bytes, ...]) -> list[int] | Failure:
         """Byte vectors in guest memory, for the next call."""

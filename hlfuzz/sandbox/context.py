@@ -15,6 +15,7 @@ from hlfuzz.sandbox.engines.base import Returned
 from hlfuzz.sandbox.failures import failed
 from hlfuzz.sandbox.gate import Gate
 from hlfuzz.sandbox.memory import GuestMemory
+from hlfuzz.sandbox.snapshots import Snapshot
 from hlfuzz.sandbox.vectors import BytesForm, ResultForm
 
 if TYPE_CHECKING:
@@ -106,6 +107,14 @@ class CallContext:
         if self._finished:
             self._refuse()
         return self._box.memory(name)
+
+    def snapshot(self) -> Snapshot:
+        """The state of this context right now, for other sandboxes to begin with; the context goes on.
+        Raises as `Sandbox.snapshot`; a context that is poisoned has no state worth keeping."""
+        self._gate.check_quiet("snapshot")
+        if get_ident() != self._gate.context or self._finished or self._poison:
+            self._refuse()
+        return self._box.freeze()
 
     def finish(self) -> None:
         """End the context and reset the sandbox; doing it again does nothing."""

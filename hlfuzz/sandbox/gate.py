@@ -88,6 +88,14 @@ class Gate:
         if self._host_depth:
             self.refuse()
 
+    def check_quiet(self, what: str) -> None:
+        """Raise unless the owner thread may do `what`, which no call may be open for."""
+        self.check_owner()
+        if self._host_depth:
+            raise ContextBusy(
+                f"no {what} while a call is open (in a host function): take it before the call or after it"
+            )
+
     def refuse(self) -> NoReturn:
         """Raise what keeps the current thread from using the sandbox."""
         if self._forked:

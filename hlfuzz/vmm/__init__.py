@@ -5,6 +5,7 @@ from __future__ import annotations
 from hlfuzz.vmm.machine import DEFAULT_MEMORY, BytesForm, FastCall, Machine, Region, Results, Room
 from hlfuzz.vmm.module import Module, cache_folder, inspect, inspect_elf, wasmtime_version
 from hlfuzz.vmm.probe import Probe, probe
+from hlfuzz.vmm.snapshot import TemplateInfo, describe, global_values, take
 from hlfuzz.vmm.template import Boot, Template
 from hlfuzz.vmm.values import Slots
 from hlfuzz.vmm.verifier import NativeVerifier
@@ -23,9 +24,13 @@ __all__ = [
     "Room",
     "Slots",
     "Template",
+    "TemplateInfo",
     "cache_folder",
+    "describe",
+    "global_values",
     "inspect",
     "inspect_elf",
     "probe",
+    "take",
     "wasmtime_version",
 ]

@@ -23,7 +23,7 @@ class Template:
     """An immutable snapshot; any thread."""
 
     def __init__(self, pointer: Any, where: str) -> None:
-        self._pointer = ffi.gc(pointer, lib.hl_template_free)
+        self.pointer = ffi.gc(pointer, lib.hl_template_free)
         self._where = where
 
     def clone(
@@ -36,7 +36,14 @@ class Template:
         options.cpu = -1 if cpu is None else cpu
         options.cpu_us, options.wall_us, options.slice_us = cpu_us, wall_us, SLICE_US
         options.verify_every = verify_every
-        return Machine(check(lib.hl_sandbox_new(self._pointer, options, error), error, self._where))
+        return Machine(check(lib.hl_sandbox_new(self.pointer, options, error), error, self._where))
+
+
+def global_slots(globals: Sequence[tuple[ValType, Value]]) -> Slots:
+    """Types and values of imported globals as the native library reads them."""
+    slots = Slots([t for t, _ in globals])
+    slots.put([v for _, v in globals])
+    return slots
 
 
 class Boot(Machine):
@@ -60,8 +67,7 @@ class Boot(Machine):
         options.memory_limit, options.table_limit = memory_bytes, table_elements
         options.stack_bytes = stack_bytes
         options.start_cpu_us, options.start_wall_us, options.slice_us = cpu_us, wall_us, SLICE_US
-        slots = Slots([t for t, _ in globals])
-        slots.put([v for _, v in globals])
+        slots = global_slots(globals)
         options.import_values, options.n_import_values = slots.array, slots.count
         self._where = where
         super().__init__(check(lib.hl_boot_new(module.pointer, options, error), error, where))

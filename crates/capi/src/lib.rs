@@ -11,12 +11,14 @@
 
 mod codes;
 mod errors;
+mod identity;
 mod measure;
 mod memory;
 mod module;
 mod names;
 mod native;
 mod sandbox;
+mod snapshot;
 mod template;
 mod types;
 mod vectors;
@@ -29,6 +31,7 @@ pub use module::*;
 pub use names::*;
 pub use native::*;
 pub use sandbox::*;
+pub use snapshot::*;
 pub use template::*;
 pub use types::*;
 pub use vectors::*;

@@ -2,6 +2,7 @@
 
 use crate::codes::*;
 use crate::errors::{Failure, options, report};
+use crate::identity;
 use crate::module::{Code, hl_module};
 use crate::sandbox::{Vm, hl_sandbox};
 use crate::types::{hl_error, hl_template_options, hl_value};
@@ -180,14 +181,20 @@ unsafe fn boot(module: *const hl_module, given: *const hl_template_options) -> R
             refuse_reference_results(module.info())?;
             let spec = spec(module, &given)?;
             let interface = Arc::new(interface(module.info()));
-            Ok(Boot::new(Arc::new(Host::open()?), &spec, interface, &globals, tracking, deadline, slice)?)
+            let mut boot =
+                Boot::new(Arc::new(Host::open()?), &spec, interface, &globals, tracking, deadline, slice)?;
+            boot.identify(identity::of_wasm(module, &spec, Some(globals)));
+            Ok(boot)
         }
         Code::Native(elf) => {
             let program = native::Program::parse(elf)?;
             let heap = if given.memory_limit == 0 { DEFAULT_MEMORY } else { given.memory_limit };
             let spec = native::Spec { program: &program, stack: stack_bytes(&given)?, heap };
             let interface = Arc::new(crate::native::interface(&program));
-            Ok(Boot::new(Arc::new(Host::open()?), &spec, interface, &[], tracking, deadline, slice)?)
+            let mut boot =
+                Boot::new(Arc::new(Host::open()?), &spec, interface, &[], tracking, deadline, slice)?;
+            boot.identify(identity::of_native(elf, &spec));
+            Ok(boot)
         }
     }
 }

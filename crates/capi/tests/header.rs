@@ -39,6 +39,7 @@ fn c_and_rust_agree_on_every_layout() {
         ("hl_probe_info", size_of::<hl_probe_info>()),
         ("hl_bytes_call", size_of::<hl_bytes_call>()),
         ("hl_verifier_options", size_of::<hl_verifier_options>()),
+        ("hl_snapshot_info", size_of::<hl_snapshot_info>()),
         ("hl_wire_fault", size_of::<hl_wire_fault>()),
     ];
     let mut source = String::from("#include \"hlfuzz.h\"\n");

@@ -9,6 +9,7 @@ use crate::machine::Machine;
 use crate::mapping::{Mapping, memory_file};
 use crate::reset::HotSet;
 use crate::sandbox::{Interface, Level, Options, Sandbox, Status, Transport, new_mailbox};
+use crate::savefile::Identity;
 use crate::snapshot::{PAGE, Snapshot};
 use hlfuzz_abi::{MAX_VALUES, Value, transport};
 use std::fs::File;
@@ -23,10 +24,20 @@ pub struct Template {
     memory: (u64, u64),
     /// The VM that booted. It never runs again; closing one takes half a millisecond, which the first result of a fresh
     /// sandbox need not wait for.
-    _retired: Arc<Machine>,
+    _retired: Option<Arc<Machine>>,
 }
 
 impl Template {
+    pub(crate) fn new(
+        snapshot: Arc<Snapshot>,
+        interface: Arc<Interface>,
+        tracking: Tracking,
+        memory: (u64, u64),
+        retired: Option<Arc<Machine>>,
+    ) -> Self {
+        Self { snapshot, interface, tracking, memory, _retired: retired }
+    }
+
     pub fn sandbox(&self, options: Options) -> Result<Sandbox> {
         if self.snapshot.fork.in_child() {
             return Err(Error::new(
@@ -46,6 +57,16 @@ impl Template {
     pub fn layout(&self) -> &Layout {
         self.snapshot.layout()
     }
+
+    /// Bytes of guest RAM that hold data.
+    pub fn data_bytes(&self) -> u64 {
+        self.snapshot.data_pages() * PAGE as u64
+    }
+
+    /// What its state belongs to.
+    pub fn identity(&self) -> &Identity {
+        &self.snapshot.identity
+    }
 }
 
 /// A VM that instantiates a module. `run` behaves like a call: it may ask for host functions.
@@ -57,6 +78,7 @@ pub struct Boot {
     host: Arc<Host>,
     tracking: Tracking,
     started: bool,
+    identity: Arc<Identity>,
 }
 
 impl Boot {
@@ -103,7 +125,20 @@ impl Boot {
         let mut sandbox = Sandbox::assemble(machine, mailbox, ram, interface, layout.clone(), hot, options);
         sandbox.set_control(transport::EXIT);
         sandbox.give_globals(globals);
-        Ok(Self { sandbox: Some(sandbox), file, layout, host, tracking, started: false })
+        Ok(Self {
+            sandbox: Some(sandbox),
+            file,
+            layout,
+            host,
+            tracking,
+            started: false,
+            identity: Arc::default(),
+        })
+    }
+
+    /// Says what the state will belong to. Without it a snapshot cannot be saved.
+    pub fn identify(&mut self, identity: Identity) {
+        self.identity = Arc::new(identity);
     }
 
     /// Instantiates; ends like a call.
@@ -139,13 +174,8 @@ impl Boot {
         // with the VM's memory goes the last writable mapping of the file
         let (interface, retired) = sandbox.retire();
         let file = self.file.try_clone().map_err(|e| Error::os("keeping the snapshot's file", &e))?;
-        let snapshot = Snapshot::new(self.host.clone(), file, registers, self.layout.clone())?;
-        Ok(Template {
-            snapshot: Arc::new(snapshot),
-            interface,
-            tracking: self.tracking,
-            memory,
-            _retired: retired,
-        })
+        let identity = self.identity.clone();
+        let snapshot = Snapshot::new(self.host.clone(), file, registers, self.layout.clone(), identity)?;
+        Ok(Template::new(Arc::new(snapshot), interface, self.tracking, memory, Some(retired)))
     }
 }

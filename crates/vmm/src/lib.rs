@@ -51,6 +51,8 @@ pub mod reset;
 #[cfg(not(loom))]
 pub mod sandbox;
 #[cfg(not(loom))]
+pub mod savefile;
+#[cfg(not(loom))]
 pub mod snapshot;
 
 #[cfg(not(loom))]

@@ -103,7 +103,7 @@ impl HotSet {
         self.pages.len()
     }
 
-    fn contains(&self, page: u32) -> bool {
+    pub fn contains(&self, page: u32) -> bool {
         self.member[page as usize / 64] >> (page % 64) & 1 != 0
     }
 

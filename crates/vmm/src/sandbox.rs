@@ -5,6 +5,7 @@ mod calls;
 #[cfg(test)]
 mod hostile;
 mod model;
+mod take;
 mod vectors;
 
 use crate::cpus;

@@ -5,6 +5,7 @@ use crate::host::Host;
 use crate::layout::Layout;
 use crate::machine::Registers;
 use crate::mapping::{ForkMark, Mapping, data_pages, seal};
+use crate::savefile::Identity;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub struct Snapshot {
     pub(crate) registers: Registers,
     pub(crate) layout: Arc<Layout>,
     pub(crate) fork: ForkMark,
+    /// What the state belongs to, for files of it.
+    pub(crate) identity: Arc<Identity>,
     /// The CPU has AVX2.
     avx2: bool,
 }
@@ -31,6 +34,7 @@ impl Snapshot {
         file: File,
         registers: Registers,
         layout: Arc<Layout>,
+        identity: Arc<Identity>,
     ) -> Result<Self> {
         seal(&file)?;
         let data = data_pages(&file, layout.whole.end)?;
@@ -43,6 +47,7 @@ impl Snapshot {
             registers,
             layout,
             fork: ForkMark::new()?,
+            identity,
             avx2: std::is_x86_feature_detected!("avx2"),
         })
     }
@@ -53,6 +58,15 @@ impl Snapshot {
 
     pub(crate) fn pages(&self) -> usize {
         self.view.len() / PAGE
+    }
+
+    /// Where the content of all pages begins; holes read as zeros.
+    pub(crate) fn content(&self) -> *mut u8 {
+        self.view.as_ptr()
+    }
+
+    pub(crate) fn data_pages(&self) -> u64 {
+        self.data.iter().map(|bits| u64::from(bits.count_ones())).sum()
     }
 
     pub(crate) fn has_data(&self, page: u32) -> bool {
@@ -106,6 +120,14 @@ impl Snapshot {
             }
         }
     }
+}
+
+/// # Safety
+/// `page` is valid for reading a page.
+pub(crate) unsafe fn is_zero(page: *const u8) -> bool {
+    // SAFETY: the caller's contract.
+    let words = unsafe { std::slice::from_raw_parts(page.cast::<[u64; 8]>(), PAGE / 64) };
+    words.iter().all(|words| words.iter().fold(0, |bits, word| bits | word) == 0)
 }
 
 #[repr(align(64))]

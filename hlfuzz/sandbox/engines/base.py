@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from hlfuzz.guest import Guest
 from hlfuzz.model import Export, Failure, HostError, Stats, Value, Violation
-from hlfuzz.vmm import BytesForm, Region, Room
+from hlfuzz.vmm import BytesForm, Region, Room, Template
 
 Returned: TypeAlias = Value | tuple[Value, ...] | None
 """A call's results as `.call()` gives them: None, the value, or a tuple of two or more."""
@@ -30,6 +30,9 @@ class Options:
     deadline_us: int = 1_000_000
     wall_deadline_us: int = 10_000_000
     verify: int = 0
+    snapshot: Callable[[bytes], Template] | None = None
+    """Where it begins, given the values of the imported globals (`hlfuzz.vmm.global_values`); None: at its
+    boot."""
 
 
 class HostSide(Protocol):
@@ -105,6 +108,11 @@ class Engine(Protocol):
 
     def region_hash(self, region: Region) -> int | None:
         """Hash of a region of guest RAM; None where the engine has no such memory."""
+        ...
+
+    def snapshot(self) -> Template | None:
+        """The state right now; None where the engine cannot freeze one. Raises `UsageError` while a call is
+        open, `EnvironmentProblem`."""
         ...
 
     def stats(self) -> Stats:

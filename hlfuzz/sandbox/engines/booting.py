@@ -30,7 +30,7 @@ _Key: TypeAlias = tuple[bytes, ...]
 def booted(guest: Guest, host: HostSide, runner: MakeRunner) -> Template:
     """The snapshot of a guest. One whose start function called the host is booted anew for each sandbox,
     because what the host did is part of it. Raises `ModuleError`, `StartError`, `EnvironmentProblem`."""
-    values = _imported_globals(guest, host)
+    values = imported_globals(guest, host)
     key = tuple(value_bits(value) for _, value in values)
     with _lock:
         template = _templates.get(guest, {}).get(key)
@@ -79,7 +79,8 @@ def compiled(guest: Guest) -> Module:
     return module
 
 
-def _imported_globals(guest: Guest, host: HostSide) -> list[tuple[ValType, Value]]:
+def imported_globals(guest: Guest, host: HostSide) -> list[tuple[ValType, Value]]:
+    """Type and value of each imported global, in order."""
     return [
         (imported.type.value, host.globals[index])
         for index, imported in enumerate(guest.info.imports)

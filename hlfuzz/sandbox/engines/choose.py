@@ -31,6 +31,11 @@ def open_engine(name: str, guest: Guest, host: HostSide, options: Options) -> En
                 raise UsageError(
                     f"a native guest cannot run in this process ({guest.name}): it needs engine='kvm'"
                 )
+            if options.snapshot is not None:
+                raise UsageError(
+                    f"a snapshot needs a micro-VM ({guest.name}, engine inprocess): open the sandbox with "
+                    "engine='kvm'"
+                )
             # Imported when used: the wasmtime package loads a library of 40 MB.
             from hlfuzz.sandbox.engines.inprocess.engine import open_inprocess
 

@@ -20,9 +20,20 @@ from hlfuzz.model import (
     Violation,
 )
 from hlfuzz.sandbox.engines.base import EngineName, Entry, HostSide, Options, Returned
-from hlfuzz.sandbox.engines.booting import booted
+from hlfuzz.sandbox.engines.booting import booted, imported_globals
 from hlfuzz.sandbox.values import canonical_args
-from hlfuzz.vmm import DEFAULT_MEMORY, BytesForm, Machine, Region, Room, Slots, status
+from hlfuzz.vmm import (
+    DEFAULT_MEMORY,
+    BytesForm,
+    Machine,
+    Region,
+    Room,
+    Slots,
+    Template,
+    global_values,
+    status,
+    take,
+)
 
 _POINTER_AND_LENGTH: Final = 2
 
@@ -147,6 +158,9 @@ class KvmEngine:
     def region_hash(self, region: Region) -> int | None:
         return self._machine.region_hash(region)
 
+    def snapshot(self) -> Template | None:
+        return take(self._machine, self._guest.name)
+
     def stats(self) -> Stats:
         return self._machine.stats()
 
@@ -231,8 +245,13 @@ class KvmEngine:
 
 
 def open_kvm(guest: Guest, host: HostSide, options: Options) -> KvmEngine:
-    """Clone the guest's snapshot. Raises `ModuleError`, `StartError`, `EnvironmentProblem`."""
-    machine = booted(guest, host, KvmEngine).clone(
+    """Clone the guest's snapshot, or the one that it is to begin with. Raises `ModuleError`, `StartError`,
+    `SnapshotError`, `EnvironmentProblem`."""
+    if options.snapshot is None:
+        template = booted(guest, host, KvmEngine)
+    else:
+        template = options.snapshot(global_values(imported_globals(guest, host)))
+    machine = template.clone(
         transport=options.transport,
         reset=options.reset,
         cpu=options.cpu,

@@ -20,7 +20,7 @@ from hlfuzz.sandbox.engines.inprocess.traps import trap_of
 from hlfuzz.sandbox.engines.inprocess.watchdog import Deadline
 from hlfuzz.sandbox.engines.starting import INITIALIZE, START, exports_initialize, start_error
 from hlfuzz.sandbox.values import canonical_args
-from hlfuzz.vmm import BytesForm, Region, Room
+from hlfuzz.vmm import BytesForm, Region, Room, Template
 
 _VALTYPES: Final[dict[str, Callable[[], wasmtime.ValType]]] = {
     "i32": wasmtime.ValType.i32,
@@ -131,6 +131,9 @@ class InProcessEngine:
         return None
 
     def region_hash(self, region: Region) -> int | None:
+        return None
+
+    def snapshot(self) -> Template | None:
         return None
 
     def stats(self) -> Stats:

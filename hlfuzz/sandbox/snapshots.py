@@ -1,0 +1,75 @@
+"""`Snapshot`: the state of a guest at a quiet point, from which any number of sandboxes can be made."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hlfuzz.errors import SnapshotError
+from hlfuzz.guest import Guest
+from hlfuzz.model import GlobalType
+from hlfuzz.vmm import Template, describe
+
+_VALUE_BYTES: Final = 16
+
+
+class Snapshot:
+    """An immutable state of a guest: its memory and registers. Made by `Sandbox.snapshot()` and
+    `CallContext.snapshot()`; `Sandbox(guest, snapshot=...)` begins there, and its resets lead there.
+
+    Any thread may use it, and it outlives the sandbox that it was taken from. It keeps its memory and one file
+    descriptor while it, or a sandbox made from it, lives.
+    """
+
+    def __init__(self, guest: Guest, template: Template) -> None:
+        self._guest = guest
+        self._template = template
+        self._info = describe(template)
+
+    @property
+    def guest(self) -> Guest:
+        """The guest whose state it is."""
+        return self._guest
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of guest memory that hold data, of the runtime and the compiled module too."""
+        return self._info.data_bytes
+
+    def template_for(self, guest: Guest, globals: bytes) -> Template:
+        """What sandboxes of `guest` with these imported globals are made of. Raises `SnapshotError`
+        ("other-guest")."""
+        if guest is not self._guest:
+            self._check_same(guest)
+        if globals != self._info.globals:
+            self._refuse(f"{_differing(guest, globals, self._info.globals)} has another value")
+        return self._template
+
+    def _check_same(self, guest: Guest) -> None:
+        mine = self._guest
+        for what, theirs, ours in (
+            ("the module (SHA-256)", guest.digest, mine.digest),
+            ("Limits.memory_bytes", guest.memory_limit, mine.memory_limit),
+            ("Limits.stack_bytes", guest.limits.stack_bytes, mine.limits.stack_bytes),
+            ("Limits.table_elements", guest.limits.table_elements, mine.limits.table_elements),
+        ):
+            if theirs != ours and not (guest.kind == "elf" and what == "Limits.table_elements"):
+                self._refuse(f"{what} is {ours} in the snapshot and {theirs} here")
+
+    def _refuse(self, difference: str) -> None:
+        raise SnapshotError(
+            f"snapshot of another guest ({self._guest.name}): {difference}: use the guest, limits and imported "
+            "globals that it was taken with",
+            reason="other-guest",
+        )
+
+    def __repr__(self) -> str:
+        return f"<Snapshot {self._guest.name} {self.data_bytes} bytes>"
+
+
+def _differing(guest: Guest, here: bytes, there: bytes) -> str:
+    names = [i.key for i in guest.info.imports if isinstance(i.type, GlobalType)]
+    for index, name in enumerate(names):
+        at = slice(index * _VALUE_BYTES, (index + 1) * _VALUE_BYTES)
+        if here[at] != there[at]:
+            return f"the imported global {name!r}"
+    return "an imported global"
