@@ -48,7 +48,17 @@ from hlfuzz.model import (
     Value,
     Violation,
 )
-from hlfuzz.sandbox import CallContext, Caller, Global, GuestMemory, HostFunction, Memory, Sandbox, Snapshot, Table
+from hlfuzz.sandbox import (
+    CallContext,
+    Caller,
+    Global,
+    GuestMemory,
+    HostFunction,
+    Memory,
+    Sandbox,
+    Snapshot,
+    Table,
+)
 
 __version__ = "0.1.0"
 

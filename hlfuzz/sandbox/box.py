@@ -49,7 +49,8 @@ class Sandbox:
         snapshot: kvm only: the state that it begins with and is reset to; None: the one after the guest's
             start function, which otherwise does not run.
 
-    Raises `LinkError`, `ModuleError`, `StartError`, `SnapshotError`, `EnvironmentProblem`; `UsageError` for a bad argument.
+    Raises `LinkError`, `ModuleError`, `StartError`, `SnapshotError`, `EnvironmentProblem`; `UsageError` for
+    a bad argument.
     """
 
     def __init__(

@@ -16,8 +16,8 @@ class Snapshot:
     """An immutable state of a guest: its memory and registers. Made by `Sandbox.snapshot()` and
     `CallContext.snapshot()`; `Sandbox(guest, snapshot=...)` begins there, and its resets lead there.
 
-    Any thread may use it, and it outlives the sandbox that it was taken from. It keeps its memory and one file
-    descriptor while it, or a sandbox made from it, lives.
+    Any thread may use it, and it outlives the sandbox that it was taken from. It keeps its memory and one
+    file descriptor while it, or a sandbox made from it, lives.
     """
 
     def __init__(self, guest: Guest, template: Template) -> None:
@@ -57,8 +57,8 @@ class Snapshot:
 
     def _refuse(self, difference: str) -> None:
         raise SnapshotError(
-            f"snapshot of another guest ({self._guest.name}): {difference}: use the guest, limits and imported "
-            "globals that it was taken with",
+            f"snapshot of another guest ({self._guest.name}): {difference}: use the guest, limits and "
+            "imported globals that it was taken with",
             reason="other-guest",
         )
 
