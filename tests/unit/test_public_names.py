@@ -11,14 +11,15 @@ import hlfuzz
 
 PUBLIC = {
     "guests": {"Guest", "Limits", "ModuleInfo", "FuncType", "ValType"},
-    "sandboxes": {"Sandbox", "CallContext", "GuestMemory", "Stats"},
+    "sandboxes": {"Sandbox", "CallContext", "Snapshot", "GuestMemory", "Stats"},
     "providers": {"HostFunction", "Caller", "Memory", "Table", "Global"},
     "values": {"Value", "Float32", "Float64"},
     "outcomes": {"Outcome", "Ok", "Trap", "Timeout", "Violation", "HostError"},
     "records": {"Call", "CallRecord", "HostCallRecord"},
     "errors": {
         "HlfuzzError", "UsageError", "ModuleError", "LinkError", "StartError", "EnvironmentProblem",
-        "SandboxClosed", "WrongThread", "ForkedProcess", "ContextFinished", "ContextBusy", "HlfuzzWarning",
+        "SandboxClosed", "WrongThread", "ForkedProcess", "ContextFinished", "ContextBusy", "SnapshotError",
+        "HlfuzzWarning",
     },
     "failed calls": {
         "CallFailed", "GuestTrap", "GuestTimeout", "AbiViolation", "HostFunctionError", "GuestError",

@@ -763,6 +763,29 @@ typedef struct hl_stats {
 } hl_stats;
 
 /**
+ * What is known of a template, whether it came from a boot, from a running sandbox or from a file.
+ */
+typedef struct hl_snapshot_info {
+  /**
+   * Set to `sizeof(hl_snapshot_info)` before the call.
+   */
+  uint32_t size;
+  /**
+   * Number of values at `import_values`.
+   */
+  uint32_t n_import_values;
+  /**
+   * Values of the imported globals that the state began with, in order; valid as long as the template.
+   */
+  const union hl_value *import_values;
+  /**
+   * Bytes of guest RAM, and those of them that hold data.
+   */
+  uint64_t memory_bytes;
+  uint64_t data_bytes;
+} hl_snapshot_info;
+
+/**
  * What a template's guests may use. A 0 means the default.
  */
 typedef struct hl_template_options {
@@ -1388,6 +1411,20 @@ int32_t hl_stats_get(const struct hl_sandbox *sandbox, struct hl_stats *out);
  * @return HL_DONE, HL_INVALID for NULL, or HL_DEAD.
  */
 int32_t hl_test_fault(struct hl_sandbox *sandbox, uint32_t faults);
+
+/**
+ * The state of a sandbox right now, memory and registers, as a template: sandboxes made from it begin there and their
+ * resets lead there. The sandbox itself goes on undisturbed, with its own snapshot. Between calls, or inside a span of
+ * calls without a reset; NULL and `*error` (HL_E_ARGUMENT) while a call runs or waits for a host function, and for a VM
+ * from hl_boot_new. One thread at a time, as every use of a sandbox. The caller frees the template.
+ */
+struct hl_template *hl_snapshot_take(struct hl_sandbox *sandbox,
+                                     struct hl_error *error);
+
+/**
+ * Describes a template: 0, or -1 for NULL or a wrong `size`.
+ */
+int32_t hl_snapshot_info_get(const struct hl_template *template_, struct hl_snapshot_info *out);
 
 /**
  * Boots a module and freezes it: instantiates it, runs its start function and `_initialize`.
