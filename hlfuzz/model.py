@@ -261,7 +261,7 @@ class Ok:
 class Fault:
     """A CPU exception inside the VM. Addresses are the guest's; `address` is that of a page fault, or 0.
 
-    `vector` and `error_code` as in the Intel SDM, vol. 3, chapter 6. `symbol` ("name+0x1a"), `file` and `line`
+    `vector` and `error_code` as in the Intel SDM, vol. 3, chapter 6. `symbol` ("name+0x1a"), `file`, `line`
     are where `rip` is, as far as the guest's file says.
     """
 

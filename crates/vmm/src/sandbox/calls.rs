@@ -360,6 +360,10 @@ impl Sandbox {
         self.stats.traps += 1;
         let why = format!("{cause:?}");
         self.trap = Some(cause);
+        if self.snapshot.is_none() {
+            self.die(why);
+            return Status::Trap;
+        }
         match self.recover() {
             Ok(()) => Status::Trap,
             Err(error) => self.die(format!("{why}; {}", error.message)),
