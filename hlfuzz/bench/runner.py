@@ -10,7 +10,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from hlfuzz.bench import api, peer, roundtrip, schema, startup, vm
+from hlfuzz.bench import api, native, peer, roundtrip, schema, startup, vm
 from hlfuzz.bench.machines import artifact_cache, booted, compiled, pinned
 from hlfuzz.bench.row import Row
 from hlfuzz.errors import EnvironmentProblem
@@ -51,6 +51,7 @@ def _rows(quick: bool) -> Iterator[Row]:
             count_us = row.p50 if row.name.startswith("count") else count_us
             yield row
         yield vm.strict(template, rounds, block // 2)
+        yield native.echo(rounds, block // 2)
         yield from api.rows(vcpu, rounds, block)
         yield from roundtrip.rows(vcpu, rounds, block, lambda: vm.exchange(template, vcpu))
         yield from schema.rows(20 if quick else 100)
