@@ -16,6 +16,7 @@ from hlfuzz.errors import (
     Finding,
     ForkedProcess,
     GuestError,
+    GuestExited,
     GuestTimeout,
     GuestTrap,
     HlfuzzError,
@@ -33,6 +34,7 @@ from hlfuzz.guest import Guest, Limits
 from hlfuzz.model import (
     Call,
     CallRecord,
+    Exited,
     Float32,
     Float64,
     FuncType,
@@ -58,6 +60,9 @@ from hlfuzz.sandbox import (
     Sandbox,
     Snapshot,
     Table,
+    Wasi,
+    WasiActivity,
+    WasiCall,
 )
 
 __version__ = "0.1.0"
@@ -72,6 +77,7 @@ __all__ = [
     "ContextBusy",
     "ContextFinished",
     "EnvironmentProblem",
+    "Exited",
     "Finding",
     "Float32",
     "Float64",
@@ -80,6 +86,7 @@ __all__ = [
     "Global",
     "Guest",
     "GuestError",
+    "GuestExited",
     "GuestMemory",
     "GuestTimeout",
     "GuestTrap",
@@ -109,5 +116,8 @@ __all__ = [
     "ValType",
     "Value",
     "Violation",
+    "Wasi",
+    "WasiActivity",
+    "WasiCall",
     "WrongThread",
 ]

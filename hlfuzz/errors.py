@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hlfuzz.model import Failed, HostError, Timeout, Trap, Violation
+    from hlfuzz.model import Exited, Failed, HostError, Timeout, Trap, Violation
 
 
 class HlfuzzWarning(UserWarning):
@@ -148,6 +148,15 @@ class HostFunctionError(CallFailed):
     @property
     def outcome(self) -> HostError:
         """The host function and its exception."""
+        return self._outcome
+
+
+class GuestExited(CallFailed):
+    """The guest ended itself with WASI's `proc_exit`. Not raised for `_start` with code 0: it returned."""
+
+    @property
+    def outcome(self) -> Exited:
+        """The exit code."""
         return self._outcome
 
 

@@ -314,8 +314,15 @@ class HostError(Failure):
     exception: Exception | None = field(default=None, compare=False)
 
 
-Failed: TypeAlias = Trap | Timeout | Violation | HostError
-Outcome: TypeAlias = Ok | Trap | Timeout | Violation | HostError
+@dataclass(frozen=True, slots=True)
+class Exited(Failure):
+    """The guest ended itself with WASI's `proc_exit`; `code` is its exit code, 0 for success."""
+
+    code: int
+
+
+Failed: TypeAlias = Trap | Timeout | Violation | HostError | Exited
+Outcome: TypeAlias = Ok | Trap | Timeout | Violation | HostError | Exited
 
 
 @dataclass(frozen=True, slots=True)

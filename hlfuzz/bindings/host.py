@@ -11,7 +11,7 @@ from hlfuzz.bindings.records import OK_HEADER, Code, HostRefusal, error_record
 from hlfuzz.errors import AbiViolation, CallFailed, HlfuzzError, LinkError, UsageError
 from hlfuzz.guest import Guest
 from hlfuzz.model import Violation
-from hlfuzz.sandbox import Caller, HostFunction, Provider
+from hlfuzz.sandbox import WASI, Caller, HostFunction, Provider
 from hlfuzz.schema.ir import Direction, Method, Service
 from hlfuzz.schema.names import host_method_names
 from hlfuzz.schema.wire.base import WireError, WireFault
@@ -36,13 +36,16 @@ def providers(
 ) -> dict[str, Provider]:
     """A provider for each host function that `guest` imports, by "module.name".
 
-    Raises `LinkError`: an import that is no host function of the interface, a method that `host` lacks.
+    WASI imports are no part of an interface. Raises `LinkError`: another import that is no host function of
+    it, a method that `host` lacks.
     """
     names = host_method_names(interface.schema)
     known = {m.symbol: (s, m) for s, m in interface.methods(Direction.HOST)}
     result: dict[str, Provider] = {}
     for imported in guest.info.imports:
         found = known.get(imported.key)
+        if found is None and imported.module == WASI:
+            continue  # given by the sandbox, or refused by it
         if found is None:
             near = difflib.get_close_matches(imported.key, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known) or 'none'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from hlfuzz.model import HostError, Ok, Outcome, Timeout, Trap, Value, Violation, value_bits
+from hlfuzz.model import Exited, HostError, Ok, Outcome, Timeout, Trap, Value, Violation, value_bits
 
 LOWEST_POINTER: Final = 1024
 """Below this no linker places data (wasm-ld's default `--global-base`), so a smaller number is no pointer."""
@@ -44,6 +44,8 @@ def outcome_key(outcome: Outcome) -> tuple[object, ...]:
         return ("timeout",)
     if isinstance(outcome, Violation):
         return ("violation",)
+    if isinstance(outcome, Exited):
+        return ("exited", outcome.code)
     return ("host-error", outcome.function)
 
 
@@ -115,6 +117,8 @@ def outcome_text(outcome: Outcome) -> str:
         return f"timed out after {outcome.deadline_us / 1000:g} ms of CPU time"
     if isinstance(outcome, Violation):
         return f"broke the ABI: {outcome.message}"
+    if isinstance(outcome, Exited):
+        return f"exited with code {outcome.code}"
     return _host_error_text(outcome)
 
 

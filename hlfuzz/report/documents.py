@@ -11,6 +11,7 @@ from hlfuzz.invariants import Fault, Interface, Observation, Row, case_to_json
 from hlfuzz.invariants.case import value_to_json
 from hlfuzz.model import (
     CallRecord,
+    Exited,
     ExternType,
     FuncType,
     GlobalType,
@@ -52,6 +53,8 @@ def outcome(value: Outcome) -> Document:
             return {"kind": "violation", "message": message, **where}
         case HostError(function, message):
             return {"kind": "host-error", "function": function, "message": message}
+        case Exited(code):
+            return {"kind": "exited", "code": code}
 
 
 def extern_type(type_: ExternType) -> Document:

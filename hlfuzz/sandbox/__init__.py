@@ -11,8 +11,11 @@ from hlfuzz.sandbox.memory import Globals, GuestMemory
 from hlfuzz.sandbox.providers import Global, HostFunction, Memory, Provider, Table
 from hlfuzz.sandbox.snapshots import Snapshot
 from hlfuzz.sandbox.vectors import ResultForm
+from hlfuzz.sandbox.wasi import MODULE as WASI
+from hlfuzz.sandbox.wasi import Wasi, WasiActivity, WasiCall
 
 __all__ = [
+    "WASI",
     "CallContext",
     "Caller",
     "EngineName",
@@ -28,5 +31,8 @@ __all__ = [
     "Snapshot",
     "Table",
     "Trace",
+    "Wasi",
+    "WasiActivity",
+    "WasiCall",
     "why_no_kvm",
 ]

@@ -10,20 +10,23 @@ from threading import get_ident
 from types import TracebackType
 from typing import Literal, cast
 
-from hlfuzz.errors import UsageError
+from hlfuzz.errors import StartError, UsageError
 from hlfuzz.guest import Guest
 from hlfuzz.model import Call, CallRecord, Failure, HostCallRecord, Outcome, Stats, Value
 from hlfuzz.sandbox.calls import Calls, as_outcome
 from hlfuzz.sandbox.context import CallContext
 from hlfuzz.sandbox.engines.base import EngineName, Options, Returned
 from hlfuzz.sandbox.engines.choose import open_engine
-from hlfuzz.sandbox.failures import failed
+from hlfuzz.sandbox.failures import failed, raise_failure
 from hlfuzz.sandbox.gate import Gate
 from hlfuzz.sandbox.hostcalls import HostCalls
 from hlfuzz.sandbox.memory import Globals, GuestMemory
 from hlfuzz.sandbox.providers import Provider, link
 from hlfuzz.sandbox.snapshots import Snapshot
 from hlfuzz.sandbox.vectors import BytesForm, ResultForm
+from hlfuzz.sandbox.wasi import Wasi, WasiActivity
+from hlfuzz.sandbox.wasi.process import Process
+from hlfuzz.sandbox.wasi.provide import provide
 from hlfuzz.vmm import Region
 
 Trace = Callable[[CallRecord], object]
@@ -45,6 +48,7 @@ class Sandbox:
         wall_deadline: wall-clock seconds of the guest in one call; None: 10, or ten times `deadline` if more.
         verify: kvm only: compare all memory with the snapshot on every N-th reset; 0 never.
         allocator: the guest's allocator export, or a scratch address, for byte vectors; None: by convention.
+        wasi: what a guest built for WASI preview 1 is given; None: nothing, and no WASI import is provided.
         trace: called with a `CallRecord` after each call.
         snapshot: kvm only: the state that it begins with and is reset to; None: the one after the guest's
             start function, which otherwise does not run.
@@ -66,6 +70,7 @@ class Sandbox:
         wall_deadline: float | None = None,
         verify: int = 0,
         allocator: str | int | None = None,
+        wasi: Wasi | None = None,
         trace: Trace | None = None,
         snapshot: Snapshot | None = None,
     ) -> None:
@@ -95,8 +100,18 @@ class Sandbox:
         )
         self._guest = guest
         self._gate = gate = Gate()
-        self._host = HostCalls(guest, link(guest, host or {}), gate)
-        self._engine = open_engine(engine, guest, self._host, options)
+        providers = dict(host or {})
+        self._process: Process | None = None
+        if wasi is not None:
+            self._process, functions = provide(guest, wasi, providers)
+            providers.update(functions)
+        self._host = HostCalls(guest, link(guest, providers), gate, self._process)
+        try:
+            self._engine = open_engine(engine, guest, self._host, options)
+        except StartError as e:
+            if self._process is not None:
+                e.add_note(self._process.last_words())
+            raise
         self._calls = self._host.calls = Calls(guest, self._engine, allocator)
         self._bound = self._calls.bound
         self._with_bytes = self._calls.with_bytes
@@ -122,9 +137,10 @@ class Sandbox:
     @trace.setter
     def trace(self, trace: Trace | None) -> None:
         self._trace = trace
-        # The fast path knows nothing of traces: it finds no bound export and takes the slow one.
-        self._bound = self._calls.bound if trace is None else {}
-        self._with_bytes = self._calls.with_bytes if trace is None else {}
+        # The fast path knows nothing of traces and WASI: it finds no bound export and takes the slow one.
+        plain = trace is None and self._process is None
+        self._bound = self._calls.bound if plain else {}
+        self._with_bytes = self._calls.with_bytes if plain else {}
 
     def call(self, function: str, /, *args: Value | bytes) -> Returned:
         """Call an export and reset. None, its value, or a tuple of its values.
@@ -141,7 +157,7 @@ class Sandbox:
         else:
             result = self.run(function, args, "none", reset=True)
         if isinstance(result, Failure):
-            raise failed(function, result)
+            return raise_failure(function, result)
         return result
 
     def try_call(self, function: str, /, *args: Value | bytes) -> Outcome:
@@ -196,6 +212,8 @@ class Sandbox:
         if get_ident() != self._gate.box:
             self._gate.refuse()
         self._context = CallContext(self, self._gate)
+        if self._process is not None:
+            self._process.begin()
         return self._context
 
     def snapshot(self) -> Snapshot:
@@ -220,6 +238,15 @@ class Sandbox:
         """The exported globals by name."""
         self._gate.check_owner()
         return Globals(self._guest, self._engine, self._gate.check_owner)
+
+    @property
+    def wasi(self) -> WasiActivity:
+        """What the last call outside a context, or the open or last context, did through WASI. Raises
+        `UsageError` for a sandbox opened without `wasi=`."""
+        self._gate.check_owner()
+        if self._process is None:
+            raise UsageError(f"no WASI ({self._guest.name}): open the sandbox with wasi=hlfuzz.Wasi(...)")
+        return self._process.activity()
 
     def reset(self) -> None:
         """Bring all state back to the snapshot; undoes writes to `memory()` and `globals`."""
@@ -281,6 +308,8 @@ class Sandbox:
         self, function: str, args: tuple[object, ...], form: ResultForm, *, reset: bool
     ) -> Returned | Failure:
         """One call, traced when a trace is set."""
+        if reset and self._process is not None:
+            self._process.begin()
         if self._trace is None:
             return self._calls.run(function, args, form, reset)
         records: list[HostCallRecord] = []

@@ -12,7 +12,7 @@ from hlfuzz.errors import ContextFinished, HlfuzzWarning, UsageError
 from hlfuzz.model import Failure, Outcome, Value
 from hlfuzz.sandbox.calls import as_outcome
 from hlfuzz.sandbox.engines.base import Returned
-from hlfuzz.sandbox.failures import failed
+from hlfuzz.sandbox.failures import failed, raise_failure
 from hlfuzz.sandbox.gate import Gate
 from hlfuzz.sandbox.memory import GuestMemory
 from hlfuzz.sandbox.snapshots import Snapshot
@@ -45,7 +45,7 @@ class CallContext:
         """As `Sandbox.call`, without the reset."""
         result = self._run(function, args, "none")
         if isinstance(result, Failure):
-            raise failed(function, result)
+            return raise_failure(function, result)
         return result
 
     def try_call(self, function: str, /, *args: Value | bytes) -> Outcome:

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from hlfuzz.errors import AbiViolation, CallFailed, GuestTimeout, GuestTrap, HostFunctionError
-from hlfuzz.model import Failure, HostError, Timeout, Trap, Violation
+from typing import Final
+
+from hlfuzz.errors import AbiViolation, CallFailed, GuestExited, GuestTimeout, GuestTrap, HostFunctionError
+from hlfuzz.model import Exited, Failure, HostError, Timeout, Trap, Violation
+
+COMMAND: Final = "_start"
+"""The export that runs a WASI command (WASI application ABI)."""
+
+
+def raise_failure(function: str, outcome: Failure) -> None:
+    """Raise what `failed` makes of `outcome`; a command that exits with 0 has returned."""
+    if function != COMMAND or outcome != Exited(0):
+        raise failed(function, outcome)
 
 
 def failed(function: str, outcome: Failure) -> CallFailed:
@@ -27,5 +38,7 @@ def failed(function: str, outcome: Failure) -> CallFailed:
             )
             error.__cause__ = exception
             return error
+        case Exited(code):
+            return GuestExited(f"guest exited with code {code} ({function!r})", outcome)
         case _:
             raise AssertionError(outcome)

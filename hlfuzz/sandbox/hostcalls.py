@@ -4,13 +4,13 @@ one."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Any, Final, cast
 
-from hlfuzz.errors import AbiViolation, UsageError
+from hlfuzz.errors import AbiViolation, GuestExited, UsageError
 from hlfuzz.guest import Guest
-from hlfuzz.model import Failure, FuncType, HostCallRecord, HostError, Outcome, Value, Violation
+from hlfuzz.model import Exited, Failure, FuncType, HostCallRecord, HostError, Outcome, Value, Violation
 from hlfuzz.sandbox.calls import Calls, as_outcome
-from hlfuzz.sandbox.engines.base import Engine, Returned
+from hlfuzz.sandbox.engines.base import Engine, HostState, Returned
 from hlfuzz.sandbox.failures import failed
 from hlfuzz.sandbox.gate import Gate
 from hlfuzz.sandbox.memory import Globals, GuestMemory
@@ -102,7 +102,9 @@ class Caller:
 class HostCalls:
     """The host's side of one sandbox (`engines.base.HostSide`)."""
 
-    def __init__(self, guest: Guest, linked: Linked, gate: Gate) -> None:
+    def __init__(self, guest: Guest, linked: Linked, gate: Gate, state: HostState | None = None) -> None:
+        self.state = state
+        """What a reset brings back on the host's side."""
         self._guest = guest
         self._linked = linked
         self._gate = gate
@@ -115,6 +117,17 @@ class HostCalls:
         """Set when the guest has started."""
         self.records: list[HostCallRecord] | None = None
         """Where host calls are recorded, when they are."""
+        self._records_of_call: list[HostCallRecord] | None = None
+
+    def starting(self) -> None:
+        self._records_of_call, self.records = self.records, None
+        if self.state is not None:
+            self.state.starting()
+
+    def started(self, saved: Any = None) -> None:
+        self.records, self._records_of_call = self._records_of_call, None
+        if self.state is not None:
+            self.state.load(self.state.save() if saved is None else saved)
 
     @property
     def globals(self) -> Mapping[int, Value]:
@@ -143,8 +156,9 @@ class HostCalls:
     def unwound(self, depth: int) -> None:
         self._gate.unwind(depth)
 
-    def failure(self, index: int, error: Exception) -> HostError | Violation:
-        if isinstance(error, AbiViolation):  # the host function found that its guest lied to it
+    def failure(self, index: int, error: Exception) -> HostError | Violation | Exited:
+        # the host function found that its guest lied to it, or is how the guest ends itself
+        if isinstance(error, AbiViolation | GuestExited):
             return error.outcome
         text = f"{type(error).__name__}: {error}".removesuffix(": ")
         return HostError(self._guest.info.imports[index].key, text, error)

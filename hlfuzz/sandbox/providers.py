@@ -12,6 +12,7 @@ from hlfuzz.errors import LinkError
 from hlfuzz.guest import Guest
 from hlfuzz.model import ExternKind, FuncType, GlobalType, Import, TableType, ValType, Value
 from hlfuzz.sandbox.values import canonical
+from hlfuzz.sandbox.wasi.abi import MODULE as WASI
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def _check_names(guest: Guest, imports: tuple[Import, ...], host: Mapping[str, P
         )
         raise LinkError(
             f"{len(missing)} imports have no provider ({guest.name}): {listing}: "
-            f"pass host={{{missing[0].key!r}: {_EXAMPLE.get(missing[0].kind, '...')}}}"
+            f"pass {_how_to_give(missing[0])}"
         )
     if unknown:
         near = difflib.get_close_matches(unknown[0], keys, n=1)
@@ -103,6 +104,12 @@ def _check_names(guest: Guest, imports: tuple[Import, ...], host: Mapping[str, P
             else f"it imports {', '.join(map(repr, keys[:8])) or 'nothing'}"
         )
         raise LinkError(f"the module does not import {', '.join(map(repr, unknown))} ({guest.name}): {hint}")
+
+
+def _how_to_give(wanted: Import) -> str:
+    if wanted.module == WASI:
+        return "wasi=hlfuzz.Wasi(...)"
+    return f"host={{{wanted.key!r}: {_EXAMPLE.get(wanted.kind, '...')}}}"
 
 
 _EXAMPLE = {

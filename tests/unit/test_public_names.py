@@ -13,8 +13,9 @@ PUBLIC = {
     "guests": {"Guest", "Limits", "ModuleInfo", "FuncType", "ValType"},
     "sandboxes": {"Sandbox", "CallContext", "Snapshot", "GuestMemory", "Stats"},
     "providers": {"HostFunction", "Caller", "Memory", "Table", "Global"},
+    "wasi": {"Wasi", "WasiActivity", "WasiCall"},
     "values": {"Value", "Float32", "Float64"},
-    "outcomes": {"Outcome", "Ok", "Trap", "Timeout", "Violation", "HostError"},
+    "outcomes": {"Outcome", "Ok", "Trap", "Timeout", "Violation", "HostError", "Exited"},
     "records": {"Call", "CallRecord", "HostCallRecord"},
     "errors": {
         "HlfuzzError", "UsageError", "ModuleError", "LinkError", "StartError", "EnvironmentProblem",
@@ -23,6 +24,7 @@ PUBLIC = {
     },
     "failed calls": {
         "CallFailed", "GuestTrap", "GuestTimeout", "AbiViolation", "HostFunctionError", "GuestError",
+        "GuestExited",
     },
     "findings": {"Finding"},
 }  # fmt: skip

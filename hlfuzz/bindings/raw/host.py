@@ -16,7 +16,7 @@ from hlfuzz.bindings.raw.vectors import (
 )
 from hlfuzz.errors import AbiViolation, CallFailed, LinkError, UsageError
 from hlfuzz.guest import Guest
-from hlfuzz.sandbox import Caller, HostFunction, Provider
+from hlfuzz.sandbox import WASI, Caller, HostFunction, Provider
 from hlfuzz.schema.ir import Bytes, CString, Direction, Method, Number, Parameter, ResultForm, Schema
 from hlfuzz.schema.names import host_method_names
 
@@ -40,6 +40,8 @@ def raw_host(
     known = {m.symbol: (s, m) for s, m in schema.methods(Direction.HOST)}
     result: dict[str, Provider] = {}
     for imported in guest.info.functions_imported:
+        if imported.module == WASI and imported.key not in known:
+            continue
         service, method = known[imported.key]
         name = names[service.name, method.name]
         function = getattr(host, name, None) if host is not None else None

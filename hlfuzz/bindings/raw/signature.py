@@ -9,6 +9,7 @@ from hlfuzz.bindings.handshake import check_handshake
 from hlfuzz.errors import LinkError
 from hlfuzz.guest import CONVENTIONS, Guest, find_allocator
 from hlfuzz.model import ExternKind, FuncType, MemoryType, ModuleInfo, ValType
+from hlfuzz.sandbox import WASI
 from hlfuzz.schema.diagnostics import did_you_mean
 from hlfuzz.schema.ir import CString, Direction, Method, Number, Parameter, ResultForm, Scalar, Schema
 
@@ -79,6 +80,8 @@ def _imports(schema: Schema, info: ModuleInfo) -> Iterator[str]:
                 f"it imports the {found.kind} {found.key!r}: a raw interface has only functions; let the "
                 "module have its own"
             )
+        elif method is None and found.module == WASI:
+            continue  # no part of an interface
         elif method is None:
             near = did_you_mean(found.key, known, f'declare it as [host."{found.key}"]')
             yield f"it imports {found.key!r} {found.type}, which the interface does not declare: {near}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from hlfuzz.guest import Guest
-from hlfuzz.model import Export, Failure, HostError, Stats, Value, Violation
+from hlfuzz.model import Exited, Export, Failure, HostError, Stats, Value, Violation
 from hlfuzz.vmm import BytesForm, Region, Room, Template
 
 Returned: TypeAlias = Value | tuple[Value, ...] | None
@@ -35,8 +35,55 @@ class Options:
     boot."""
 
 
+class HostState(Protocol):
+    """What some host functions of a sandbox remember of its guest: part of the snapshot, and reset with it.
+
+    They answer from this alone, so that a guest which calls no others when it starts has the same snapshot
+    each time.
+    """
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for two whose functions answer the same."""
+        ...
+
+    def covers(self, index: int) -> bool:
+        """Whether the provider of import `index` answers from this state alone."""
+        ...
+
+    def starting(self) -> None:
+        """The guest is about to start: the state is the first one."""
+        ...
+
+    def save(self) -> object:
+        """The state as it is now; never changed afterwards."""
+        ...
+
+    def load(self, saved: Any) -> None:
+        """The guest has started, or a snapshot was loaded: what `save` gave is the state and the
+        snapshot's."""
+        ...
+
+    def reset(self) -> None:
+        """Back to the snapshot's; again does no harm."""
+        ...
+
+
 class HostSide(Protocol):
     """The host functions and imported values of one sandbox, as engines see them."""
+
+    @property
+    def state(self) -> HostState | None:
+        """What a reset of the guest must bring back on the host's side, if anything."""
+        ...
+
+    def starting(self) -> None:
+        """The guest is about to start; what it asks for is not part of a call."""
+        ...
+
+    def started(self, saved: Any = None) -> None:
+        """It has started, now or (`saved`) when its snapshot was made."""
+        ...
 
     @property
     def globals(self) -> Mapping[int, Value]:
@@ -55,8 +102,9 @@ class HostSide(Protocol):
         could say so themselves."""
         ...
 
-    def failure(self, index: int, error: Exception) -> HostError | Violation:
-        """The outcome of a call in which `invoke` raised `error`: a violation if that is what it says."""
+    def failure(self, index: int, error: Exception) -> HostError | Violation | Exited:
+        """The outcome of a call in which `invoke` raised `error`: a violation, or the guest's own end, if
+        that is what it says."""
         ...
 
 

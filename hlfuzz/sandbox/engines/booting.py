@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Hashable
+from typing import Final, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
 from hlfuzz.guest import Guest
@@ -18,23 +18,34 @@ from hlfuzz.vmm import Boot, Machine, Module, Template, cache_folder
 class Runner(Protocol):
     """Runs a booting VM with its host functions (`KvmEngine`)."""
 
-    made_host_calls: bool
+    asked_host: bool
+    """Whether a host function was called that answers from more than the host's state."""
 
     def run(self, start: Callable[[], int]) -> Failure | None: ...
 
 
 MakeRunner: TypeAlias = Callable[[Guest, HostSide, Machine, int], Runner]
-_Key: TypeAlias = tuple[bytes, ...]
+_Key: TypeAlias = tuple[tuple[bytes, ...], Hashable]
+"""The values of imported globals, and the key of the host's state before the guest started."""
+
+KEPT: Final = 8
+"""Snapshots kept of one guest, by globals and state of the host: those used last."""
 
 
 def booted(guest: Guest, host: HostSide, runner: MakeRunner) -> Template:
-    """The snapshot of a guest. One whose start function called the host is booted anew for each sandbox,
-    because what the host did is part of it. Raises `ModuleError`, `StartError`, `EnvironmentProblem`."""
+    """The snapshot of a guest, with the host's side in the state that belongs to it. One whose start function
+    called the host is booted anew for each sandbox, because what the host did is part of it; unless it asked
+    for no more than that state tells. Raises `ModuleError`, `StartError`, `EnvironmentProblem`."""
     values = imported_globals(guest, host)
-    key = tuple(value_bits(value) for _, value in values)
+    key = (tuple(value_bits(value) for _, value in values), host.state and host.state.key)
     with _lock:
-        template = _templates.get(guest, {}).get(key)
-    if template is not None:
+        kept = _templates.get(guest, {})
+        found = kept.pop(key, None)
+        if found is not None:
+            kept[key] = found  # the last one used
+    if found is not None:
+        template, saved = found
+        host.started(saved)
         return template
     limits = guest.limits
     seconds = limits.start_seconds
@@ -49,6 +60,7 @@ def booted(guest: Guest, host: HostSide, runner: MakeRunner) -> Template:
         globals=values,
     )
     try:
+        host.starting()
         running = runner(guest, host, boot, round(seconds * 1e6))
         outcome = running.run(boot.run)
         if outcome is not None:
@@ -56,9 +68,14 @@ def booted(guest: Guest, host: HostSide, runner: MakeRunner) -> Template:
         template = boot.finish()
     finally:
         boot.close()
-    if not running.made_host_calls:
+    host.started()
+    if not running.asked_host:
+        saved = host.state and host.state.save()
         with _lock:
-            _templates.setdefault(guest, {})[key] = template
+            kept = _templates.setdefault(guest, {})
+            kept[key] = (template, saved)
+            while len(kept) > KEPT:
+                del kept[next(iter(kept))]
     return template
 
 
@@ -90,7 +107,7 @@ def imported_globals(guest: Guest, host: HostSide) -> list[tuple[ValType, Value]
 
 _lock = threading.Lock()
 _modules: WeakKeyDictionary[Guest, Module] = WeakKeyDictionary()
-_templates: WeakKeyDictionary[Guest, dict[_Key, Template]] = WeakKeyDictionary()
+_templates: WeakKeyDictionary[Guest, dict[_Key, tuple[Template, object]]] = WeakKeyDictionary()
 _inherited: list[object] = []
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from hlfuzz.errors import HlfuzzError, UsageError
 from hlfuzz.guest import Guest
 from hlfuzz.model import (
+    Exited,
     Export,
     Failure,
     FuncType,
@@ -44,6 +45,7 @@ class KvmEngine:
     def __init__(self, guest: Guest, host: HostSide, machine: Machine, deadline_us: int) -> None:
         self._guest = guest
         self._host = host
+        self._state = host.state
         self._machine = machine
         self._deadline_us = deadline_us
         self._imports = [
@@ -52,10 +54,10 @@ class KvmEngine:
         default = guest.default_memory()
         self._default_memory = -1 if default is None else default.index
         self._depth = 0
-        self._failure: HostError | Violation | None = None
+        self._failure: HostError | Violation | Exited | None = None
         self._ended: Failure | None = None
         """Outcome of a nested call that ended every open call with it."""
-        self.made_host_calls = False
+        self.asked_host = False
 
     @property
     def name(self) -> EngineName:
@@ -92,7 +94,7 @@ class KvmEngine:
             slots.put(canonical_args(args, type_, export.name))
             return machine.call(export, slots, reset)
 
-        return call
+        return self._with_state(call)
 
     def bytes_entry(self, export: Export, form: BytesForm, room: Room) -> Entry | None:
         machine = self._machine
@@ -122,7 +124,7 @@ class KvmEngine:
                 self._abandon(depth)
                 raise
 
-        return call
+        return self._with_state(call)
 
     def run(self, start: Callable[[], int]) -> Failure | None:
         """Run what `start` starts to its end, with the host functions."""
@@ -136,6 +138,7 @@ class KvmEngine:
     def reset(self) -> None:
         if self._machine.reset() != status.DONE:
             raise self._dead()
+        self._reset_host()
 
     def memory_size(self, memory: Export) -> int:
         return self._machine.memory_size(self._position(memory))
@@ -189,8 +192,8 @@ class KvmEngine:
                 )
 
     def _host_call(self) -> int:
-        self.made_host_calls = True
         index = self._machine.host_call()
+        self.asked_host = self.asked_host or self._state is None or not self._state.covers(index)
         imported = self._imports[index]
         assert imported is not None  # the library checked that it is a function
         type_, slots = imported
@@ -201,8 +204,8 @@ class KvmEngine:
         except Exception as e:
             if self._ended is not None:
                 return status.TRAP
-            self._failure = self._host.failure(index, e)
-            return self._machine.fail(self._failure.message)
+            self._failure = failure = self._host.failure(index, e)
+            return self._machine.fail("" if isinstance(failure, Exited) else failure.message)
         finally:
             self._depth -= 1
         if self._ended is not None:
@@ -224,6 +227,7 @@ class KvmEngine:
     def _end(self, outcome: Failure) -> Failure:
         """The sandbox is at its snapshot: every open call has ended with `outcome`."""
         self._ended = outcome if self._depth else None
+        self._reset_host()
         return outcome
 
     def _abandon(self, depth: int) -> None:
@@ -235,6 +239,26 @@ class KvmEngine:
             self._failure = self._ended = None
             if not self._machine.closed and self._machine.kill() != status.DONE:
                 raise self._dead()
+            self._reset_host()
+
+    def _with_state(self, call: Entry) -> Entry:
+        """`call`, after which the host's side is reset where the guest was."""
+        state = self._state
+        if state is None:
+            return call
+
+        def call_with_state(args: tuple[object, ...], reset: bool) -> Returned | Failure:
+            try:
+                return call(args, reset)
+            finally:
+                if reset:
+                    state.reset()
+
+        return call_with_state
+
+    def _reset_host(self) -> None:
+        if self._state is not None:
+            self._state.reset()
 
     def _dead(self) -> HlfuzzError:
         return HlfuzzError(f"the micro-VM cannot go on ({self._guest.name}): {self._machine.message()}")

@@ -6,7 +6,7 @@ from typing import Final
 
 from hlfuzz.errors import StartError
 from hlfuzz.guest import Guest
-from hlfuzz.model import Failure, FuncType, HostError, Timeout, Trap
+from hlfuzz.model import Exited, Failure, FuncType, HostError, Timeout, Trap
 
 INITIALIZE: Final = "_initialize"
 """Called after the start section when exported as () -> (): a WASI reactor's entry (WASI application ABI)."""
@@ -41,6 +41,11 @@ def start_error(guest: Guest, function: str, outcome: Failure, seconds: float) -
         case Trap(code):
             return StartError(
                 f"{function} trapped, {code} ({guest.name}): the module cannot be used as it is"
+            )
+        case Exited(code):
+            return StartError(
+                f"{function} exited with code {code} ({guest.name}): what it wrote before is in the "
+                "exception's notes"
             )
         case _:
             return StartError(f"{function} failed ({guest.name}): {outcome}")

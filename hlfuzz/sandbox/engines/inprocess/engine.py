@@ -9,7 +9,7 @@ from typing import Final, cast
 import wasmtime
 
 from hlfuzz.guest import Guest
-from hlfuzz.model import Export, Failure, FuncType, HostError, Stats, Timeout, Value, Violation
+from hlfuzz.model import Exited, Export, Failure, FuncType, HostError, Stats, Timeout, Value, Violation
 from hlfuzz.sandbox.engines.base import EngineName, Entry, HostSide, Options, Returned
 from hlfuzz.sandbox.engines.inprocess import shims
 from hlfuzz.sandbox.engines.inprocess.crossing import Raw, lift, lower, lowered
@@ -55,7 +55,7 @@ class InProcessEngine:
         self._deadline = Deadline(engine.increment_epoch)
         self._interrupts = Interrupts(engine.increment_epoch) if guest.info.functions_imported else None
         self._depth = 0
-        self._failure: HostError | Violation | None = None
+        self._failure: HostError | Violation | Exited | None = None
         self._escaping: BaseException | None = None
         self._calls = self._host_calls = self._traps = self._timeouts = self._resets = 0
         self._instance: Instance | None = None
@@ -239,10 +239,12 @@ class InProcessEngine:
 
     def _run_starts(self, instance: Instance) -> None:
         seconds = self._guest.limits.start_seconds
+        self._host.starting()
         for name, called in self._starts:
             outcome = self._run(instance.function(name), [], (seconds, 10 * seconds))
             if isinstance(outcome, Failure):
                 raise start_error(self._guest, called, outcome, seconds)
+        self._host.started()
 
     def _drop(self) -> None:
         with held_back():
