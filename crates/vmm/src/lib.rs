@@ -18,6 +18,8 @@ mod elf;
 #[cfg(not(loom))]
 mod exchange;
 #[cfg(not(loom))]
+mod selectors;
+#[cfg(not(loom))]
 mod spin;
 #[cfg(not(loom))]
 mod tables;

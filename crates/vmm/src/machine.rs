@@ -8,6 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::{Host, Tracking};
 use crate::layout::Layout;
 use crate::mapping::Mapping;
+use crate::selectors::Selectors;
 use crate::tables::{CODE_SELECTOR, DATA_SELECTOR, GDT_LIMIT, IDT_LIMIT, TASK_SELECTOR, TSS_LIMIT};
 use hlfuzz_abi::map;
 use kvm_bindings::*;
@@ -29,6 +30,9 @@ const SYNC_REGS: u64 = 1;
 const SYNC_SREGS: u64 = 2;
 /// KVM_EXIT_DIRTY_RING_FULL.
 const EXIT_RING_FULL: u32 = 31;
+/// Times that KVM is asked to end an instruction of the guest. One access has at most two parts, and is then over.
+const ROUNDS: u32 = 16;
+
 /// Why the vCPU left guest code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -40,6 +44,8 @@ pub enum Exit {
     Exception(Exception),
     /// The dirty ring has no room.
     RingFull,
+    /// An access to a guest-physical address where nothing is; KVM is in the middle of the instruction.
+    Outside(u64),
     /// Anything else: the VM cannot go on.
     Broken(String),
 }
@@ -204,11 +210,13 @@ impl Machine {
         if let Some(exit) = self.played_exit() {
             return exit;
         }
+        let own = Selectors::read();
         // SAFETY: the protocol lets one thread run the vCPU at a time.
         let result = unsafe { libc::ioctl(self.vcpu.as_raw_fd(), KVM_RUN(), 0) };
+        let error = (result < 0).then(io::Error::last_os_error);
+        own.put_back();
         let page = self.run_page();
-        if result < 0 {
-            let error = io::Error::last_os_error();
+        if let Some(error) = error {
             return match error.raw_os_error() {
                 Some(libc::EINTR | libc::EAGAIN) => Exit::Interrupted,
                 _ => Exit::Broken(format!("KVM_RUN: {error}")),
@@ -224,7 +232,7 @@ impl Machine {
                     let [a, b, c, d, ..] = mmio.data;
                     Exit::Doorbell(u32::from_le_bytes([a, b, c, d]))
                 } else {
-                    Exit::Broken(format!("the guest touched address {:#x}, where nothing is", mmio.phys_addr))
+                    Exit::Outside(mmio.phys_addr)
                 }
             }
             KVM_EXIT_IO => {
@@ -272,19 +280,42 @@ impl Machine {
     }
 
     /// Lets KVM finish what the last exit began (a store to the doorbell, an `out`).
-    fn settle(&self) -> Result<()> {
+    fn settle(&self) -> Exit {
         self.set_immediate_exit(true);
         let exit = self.run();
         self.set_immediate_exit(false);
-        match exit {
-            Exit::Interrupted => Ok(()),
-            other => Err(Error::new(Kind::Internal, format!("the vCPU did not come to rest: {other:?}"))),
+        exit
+    }
+
+    /// Ends what KVM is doing for the guest, wherever that was stopped.
+    ///
+    /// A load from where nothing is leaves KVM inside the instruction, and a repeated one leaves it there as often as the
+    /// guest has asked for. KVM would go on with it after the registers were set, and then set the guest's own instruction
+    /// pointer: code of one call would run in the next.
+    fn come_to_rest(&self) -> Result<()> {
+        for _ in 0..ROUNDS {
+            // a vCPU stopped by a triple fault or an emulation error has nothing pending and may refuse to run
+            if !matches!(self.settle(), Exit::Outside(_) | Exit::Doorbell(_)) {
+                return Ok(());
+            }
+            // a repeated instruction finds that this was its last round; any other goes on at the null page and faults
+            let regs = kvm_regs { rcx: 1, rflags: 2, ..Default::default() };
+            self.vcpu.set_regs(&regs).map_err(|e| Error::kvm("ending an instruction of the guest", e))?;
         }
+        Err(Error::new(Kind::Internal, "the vCPU did not come to rest; close the sandbox and open a new one"))
     }
 
     /// The registers at a quiet point.
     pub fn registers(&self) -> Result<Registers> {
-        self.settle()?;
+        match self.settle() {
+            Exit::Interrupted => {}
+            other => {
+                return Err(Error::new(
+                    Kind::Internal,
+                    format!("the vCPU did not come to rest: {other:?}; take the snapshot between calls"),
+                ));
+            }
+        }
         let what = "reading the vCPU's state";
         Ok(Registers {
             regs: self.vcpu.get_regs().map_err(|e| Error::kvm(what, e))?,
@@ -301,8 +332,7 @@ impl Machine {
             return Ok(());
         }
         if !fresh {
-            // a vCPU stopped by a triple fault or an emulation error has nothing pending and may refuse to run
-            let _ = self.settle();
+            self.come_to_rest()?;
         }
         let what = "restoring the vCPU's state";
         self.vcpu.set_sregs(&to.sregs).map_err(|e| Error::kvm(what, e))?;

@@ -3,131 +3,12 @@
 
 #![cfg(not(loom))]
 
+mod attack;
+
+use attack::*;
 use hlfuzz_abi::map;
-use hlfuzz_vmm::image::Spec;
 use hlfuzz_vmm::*;
-use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
-
-const READ: u32 = 0;
-const WRITE: u32 = 1;
-const EXECUTE: u32 = 2;
-const CALL_DATA: u32 = 3;
-const RECURSE: u32 = 4;
-const PORT: u32 = 5;
-const HALT: u32 = 6;
-const ANSWER: u32 = 7;
-const POST: u32 = 8;
-const LIE_MEMORY: u32 = 9;
-const RING: u32 = 10;
-const SILENT: u32 = 11;
-const FORGE_HOSTCALL: u32 = 12;
-const SEGMENTS: u32 = 13;
-const VECTORS: u32 = 14;
-const COUNT: u32 = 15;
-const DIRTY: u32 = 16;
-const PRIVILEGED: u32 = 17;
-
-const PAGE_FAULT: u32 = 14;
-const PROTECTION: u32 = 13;
-
-/// Compiles hostile.c as a static ELF at the runtime's address.
-fn guest() -> Vec<u8> {
-    let dir = std::env::temp_dir().join(format!(
-        "hlfuzz-hostile-{}-{:?}",
-        std::process::id(),
-        std::thread::current().id()
-    ));
-    std::fs::create_dir_all(&dir).unwrap();
-    let script = dir.join("guest.ld");
-    std::fs::write(
-        &script,
-        "ENTRY(_start) PHDRS { t PT_LOAD FLAGS(5); r PT_LOAD FLAGS(4); d PT_LOAD FLAGS(6); } SECTIONS { . = 0x200000; \
-         .text : { *(.text.start) *(.text*) } :t . = ALIGN(4096); .rodata : { *(.rodata*) BYTE(1) } :r \
-         . = 0x801000; .data : { *(.data*) *(.bss*) } :d /DISCARD/ : { *(.note*) *(.comment) *(.eh_frame*) } }",
-    )
-    .unwrap();
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hostile.c");
-    let out = dir.join("guest");
-    let status = Command::new("cc")
-        .args(["-O1", "-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-no-pie", "-mcmodel=large"])
-        .args([
-            "-fno-stack-protector",
-            "-fno-optimize-sibling-calls",
-            "-fcf-protection=none",
-            "-Wall",
-            "-Werror",
-        ])
-        .args(["-Wno-infinite-recursion", "-Wl,--build-id=none,-z,max-page-size=4096,-z,noexecstack", "-T"])
-        .arg(&script)
-        .arg("-o")
-        .args([&out, std::path::Path::new(source)])
-        .status()
-        .expect("a C compiler (gcc or clang)");
-    assert!(status.success());
-    let elf = std::fs::read(&out).unwrap();
-    std::fs::remove_dir_all(&dir).unwrap();
-    elf
-}
-
-fn template(tracking: Tracking) -> Template {
-    let elf = guest();
-    let spec = Spec {
-        runtime: &elf,
-        artifact: &elf, // any ELF with a page-aligned text section
-        heap: 1 << 20,
-        arena: 24 << 20,
-        memory_limit: 1 << 20,
-        table_limit: 0,
-        wasm_stack: 64 << 10,
-    };
-    let interface = Interface { exports: vec![Some((2, 1)); 18], imports: vec![Some((1, 1)), None] };
-    let deadline = Deadline { cpu: Duration::from_secs(2), wall: Duration::from_secs(10) };
-    let host = Arc::new(Host::open().expect("these tests need /dev/kvm"));
-    let mut boot = Boot::new(host, &spec, Arc::new(interface), &[], tracking, deadline, None).unwrap();
-    assert_eq!(boot.run(), Status::Done, "{:?}", boot.sandbox_ref().map(|it| it.message().to_owned()));
-    boot.finish().unwrap()
-}
-
-fn open(template: &Template, transport: Transport, level: Level) -> Sandbox {
-    let deadline = Deadline { cpu: Duration::from_millis(20), wall: Duration::from_secs(2) };
-    let options = Options { transport, level, deadline, verify_every: 1, ..Options::default() };
-    // another program of this machine may have claimed the CPU for a while
-    for _ in 0..600 {
-        match template.sandbox(options) {
-            Err(error) if error.kind == Kind::Cpu => std::thread::sleep(Duration::from_millis(100)),
-            result => return result.unwrap(),
-        }
-    }
-    panic!("no second CPU for the spin transport within a minute");
-}
-
-fn call(it: &mut Sandbox, what: u32, a: u64, b: u64) -> Status {
-    it.call(what, &[[a, 0], [b, 0]])
-}
-
-#[track_caller]
-fn still_clean(it: &mut Sandbox) {
-    assert_eq!(it.reset(), Status::Done, "{}", it.message());
-    assert_eq!(call(it, COUNT, 0, 0), Status::Done, "{}", it.message());
-    assert_eq!(it.results()[0][0], 8, "the counter is the snapshot's");
-    assert_eq!(it.reset(), Status::Done, "{}", it.message());
-}
-
-#[track_caller]
-fn faults(it: &mut Sandbox, what: u32, at: u64, vector: u32) {
-    let status = call(it, what, at, 0);
-    match it.trap() {
-        Some(TrapCause::Exception(e)) if status == Status::Trap && e.vector == vector => {
-            if vector == PAGE_FAULT && what <= EXECUTE {
-                assert_eq!(e.address, at);
-            }
-        }
-        other => panic!("attack {what} at {at:#x}: {status:?} {other:?} {}", it.message()),
-    }
-    still_clean(it);
-}
 
 /// Every place that must not be touched, in the way that must not be.
 fn attack_memory(it: &mut Sandbox) {
@@ -319,4 +200,67 @@ fn sabotaged_resets_are_noticed_by_the_verification() {
         assert!(it.message().contains("state-reset violated by the platform"), "{}", it.message());
         assert_eq!(call(&mut it, COUNT, 0, 0), Status::Dead);
     }
+}
+
+#[test]
+fn odd_stores_to_the_doorbell_end_and_the_sandbox_lives() {
+    let template = template(Tracking::Auto);
+    for transport in [Transport::Exit, Transport::Spin] {
+        let mut it = open(&template, transport, Level::Strict);
+        for which in 0..ODD_BELLS {
+            let status = call(&mut it, ODD_BELL, which, 0);
+            assert!(matches!(status, Status::Trap | Status::Timeout), "{which}: {status:?} {:?}", it.trap());
+            still_clean(&mut it);
+        }
+    }
+}
+
+#[test]
+fn only_answers_that_fit_the_request_are_taken_and_no_answer_kills_a_sandbox() {
+    use hlfuzz_abi::answer;
+    let template = template(Tracking::Auto);
+    for transport in [Transport::Exit, Transport::Spin] {
+        let mut it = open(&template, transport, Level::Strict);
+        for word in [answer::HOST_FAILED, answer::REFUSED, answer::LINK_FAILED, answer::NO_ROOM, 9] {
+            assert_eq!(call(&mut it, ANSWER, u64::from(word), 0), Status::Trap, "answer {word}");
+            assert!(matches!(it.trap(), Some(TrapCause::Abi(_))), "answer {word}: {:?}", it.trap());
+            still_clean(&mut it);
+        }
+        assert_eq!(call(&mut it, ANSWER, u64::from(answer::FATAL), 0), Status::Trap);
+        assert!(matches!(it.trap(), Some(TrapCause::Runtime(_))), "{:?}", it.trap());
+        still_clean(&mut it);
+        assert_eq!(call(&mut it, ANSWER, u64::from(answer::TRAP), 123), Status::Trap);
+        assert_eq!(it.trap(), Some(&TrapCause::Wasm { code: 123, text: String::new() }));
+        still_clean(&mut it);
+    }
+}
+
+#[test]
+fn a_guest_that_changes_its_answer_while_the_host_reads_it_changes_nothing_else() {
+    let template = template(Tracking::Auto);
+    let mut it = open(&template, Transport::Spin, Level::Strict);
+    let mut ends = [0u32; 2];
+    for seed in 1..400 {
+        match call(&mut it, FLIP, seed, 0) {
+            Status::Done => {
+                assert_eq!(it.results().len(), 1);
+                ends[0] += 1;
+            }
+            Status::Trap => {
+                assert!(matches!(it.trap(), Some(TrapCause::Abi(_))), "{:?}", it.trap());
+                ends[1] += 1;
+            }
+            other => panic!("{other:?} {}", it.message()),
+        }
+        // while it goes on changing what the host looks at
+        for len in [1, 4096] {
+            if let Ok(Some(at)) = it.view(None, seed, len) {
+                let layout = it.layout();
+                let start = at as usize - it.ram_slice(0, 1).unwrap().as_ptr() as usize;
+                assert!(layout.may_write(start as u64, len), "a view of {start:#x}");
+            }
+        }
+        still_clean(&mut it);
+    }
+    assert!(ends[0] > 20, "{ends:?}");
 }

@@ -348,6 +348,9 @@ impl Sandbox {
         let cause = match exit {
             Exit::Exception(exception) => TrapCause::Exception(exception),
             Exit::Doorbell(_) => TrapCause::Runtime(self.text()),
+            Exit::Outside(address) => {
+                TrapCause::Runtime(format!("the guest touched address {address:#x}, where nothing is"))
+            }
             Exit::Broken(why) => TrapCause::Runtime(why),
             Exit::Interrupted | Exit::RingFull => {
                 TrapCause::Runtime("the vCPU stopped without a reason".into())

@@ -74,7 +74,7 @@ fn snapshot() -> Arc<Snapshot> {
     machine.start_at(&layout).unwrap();
     let registers = machine.registers().unwrap();
     drop((machine, ram));
-    Arc::new(Snapshot::new(host, file, registers, Arc::new(layout)).unwrap())
+    Arc::new(Snapshot::new(host, file, registers, Arc::new(layout), Arc::default()).unwrap())
 }
 
 /// A sandbox whose guest is played.
