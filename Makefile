@@ -74,7 +74,7 @@ test-rust:
 	RUST_TEST_THREADS=1 cargo test --locked --workspace
 
 test-model:
-	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/loom" cargo test --locked -p hlfuzz-vmm --lib handshake
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/loom" cargo test --locked -p hlfuzz-vmm --lib -- handshake ready
 
 # Where SIGINT is ignored (a background job of a script), the tests of Ctrl-C need its default back.
 test-python: .venv/native

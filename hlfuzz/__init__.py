@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from hlfuzz.errors import (
     AbiViolation,
+    CallCancelled,
     CallFailed,
     ContextBusy,
     ContextFinished,
@@ -51,12 +52,15 @@ from hlfuzz.model import (
     Violation,
 )
 from hlfuzz.sandbox import (
+    AsyncCallContext,
     CallContext,
     Caller,
+    Dispatcher,
     Global,
     GuestMemory,
     HostFunction,
     Memory,
+    PendingCall,
     Sandbox,
     Snapshot,
     Table,
@@ -69,13 +73,16 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AbiViolation",
+    "AsyncCallContext",
     "Call",
+    "CallCancelled",
     "CallContext",
     "CallFailed",
     "CallRecord",
     "Caller",
     "ContextBusy",
     "ContextFinished",
+    "Dispatcher",
     "EnvironmentProblem",
     "Exited",
     "Finding",
@@ -103,6 +110,7 @@ __all__ = [
     "ModuleInfo",
     "Ok",
     "Outcome",
+    "PendingCall",
     "Sandbox",
     "SandboxClosed",
     "Snapshot",

@@ -46,6 +46,10 @@ class ContextBusy(UsageError):
     """A call context is already open, or a call is in progress, on this sandbox."""
 
 
+class CallCancelled(UsageError):
+    """The call was cancelled by `PendingCall.cancel()`: there is no result."""
+
+
 class ModuleError(HlfuzzError):
     """The module cannot be used.
 

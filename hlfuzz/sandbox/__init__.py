@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from hlfuzz.sandbox.box import Sandbox, Trace
 from hlfuzz.sandbox.context import CallContext
+from hlfuzz.sandbox.dispatch.asynchronous import AsyncCallContext
+from hlfuzz.sandbox.dispatch.dispatcher import Dispatcher
+from hlfuzz.sandbox.dispatch.lane import settled
+from hlfuzz.sandbox.dispatch.pending import PendingCall
 from hlfuzz.sandbox.engines.base import EngineName, Returned
 from hlfuzz.sandbox.engines.choose import why_no_kvm
 from hlfuzz.sandbox.hostcalls import Caller
@@ -16,14 +20,17 @@ from hlfuzz.sandbox.wasi import Wasi, WasiActivity, WasiCall
 
 __all__ = [
     "WASI",
+    "AsyncCallContext",
     "CallContext",
     "Caller",
+    "Dispatcher",
     "EngineName",
     "Global",
     "Globals",
     "GuestMemory",
     "HostFunction",
     "Memory",
+    "PendingCall",
     "Provider",
     "ResultForm",
     "Returned",
@@ -34,5 +41,6 @@ __all__ = [
     "Wasi",
     "WasiActivity",
     "WasiCall",
+    "settled",
     "why_no_kvm",
 ]

@@ -15,6 +15,7 @@ from hlfuzz.guest import Guest
 from hlfuzz.model import Call, CallRecord, Failure, HostCallRecord, Outcome, Stats, Value
 from hlfuzz.sandbox.calls import Calls, as_outcome
 from hlfuzz.sandbox.context import CallContext
+from hlfuzz.sandbox.dispatch.calls import Dispatch, DispatchedCalls, open_lane
 from hlfuzz.sandbox.engines.base import EngineName, Options, Returned
 from hlfuzz.sandbox.engines.choose import open_engine
 from hlfuzz.sandbox.failures import failed, raise_failure
@@ -32,7 +33,7 @@ from hlfuzz.vmm import Region
 Trace = Callable[[CallRecord], object]
 
 
-class Sandbox:
+class Sandbox(DispatchedCalls):
     """A guest with its host functions, in a micro-VM or in this process; used by the thread that opens it.
 
     Arguments:
@@ -52,6 +53,8 @@ class Sandbox:
         trace: called with a `CallRecord` after each call.
         snapshot: kvm only: the state that it begins with and is reset to; None: the one after the guest's
             start function, which otherwise does not run.
+        dispatch: "asyncio", or a `Dispatcher` for another loop: the guest runs in a thread of its own, calls
+            are awaited (`acall`), and host functions, which may be coroutines, run in this thread.
 
     Raises `LinkError`, `ModuleError`, `StartError`, `SnapshotError`, `EnvironmentProblem`; `UsageError` for
     a bad argument.
@@ -73,6 +76,7 @@ class Sandbox:
         wasi: Wasi | None = None,
         trace: Trace | None = None,
         snapshot: Snapshot | None = None,
+        dispatch: Dispatch = None,
     ) -> None:
         _check_choice("reset", reset, ("strict", "memory"))
         _check_choice("transport", transport, ("auto", "spin", "exit"))
@@ -89,6 +93,15 @@ class Sandbox:
         wall_us = (
             max(10_000_000, 10 * cpu_us) if wall_deadline is None else _micros("wall_deadline", wall_deadline)
         )
+        self._guest = guest
+        self._gate = gate = Gate()
+        providers = dict(host or {})
+        self._process: Process | None = None
+        if wasi is not None:
+            self._process, functions = provide(guest, wasi, providers)
+            providers.update(functions)
+        linked = link(guest, providers)
+        self._lane = lane = open_lane(dispatch, gate)
         options = Options(
             reset,
             transport,
@@ -97,19 +110,15 @@ class Sandbox:
             wall_us,
             verify,
             None if snapshot is None else partial(snapshot.template_for, guest),
+            lane,
         )
-        self._guest = guest
-        self._gate = gate = Gate()
-        providers = dict(host or {})
-        self._process: Process | None = None
-        if wasi is not None:
-            self._process, functions = provide(guest, wasi, providers)
-            providers.update(functions)
-        self._host = HostCalls(guest, link(guest, providers), gate, self._process)
+        self._host = HostCalls(guest, linked, gate, self._process, lane)
         try:
             self._engine = open_engine(engine, guest, self._host, options)
-        except StartError as e:
-            if self._process is not None:
+        except BaseException as e:
+            if lane is not None:
+                lane.close()
+            if self._process is not None and isinstance(e, StartError):
                 e.add_note(self._process.last_words())
             raise
         self._calls = self._host.calls = Calls(guest, self._engine, allocator)
@@ -123,6 +132,11 @@ class Sandbox:
     def guest(self) -> Guest:
         """The guest in it."""
         return self._guest
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._gate.is_closed
 
     @property
     def engine(self) -> EngineName:
@@ -282,10 +296,14 @@ class Sandbox:
         return self._engine.stats()
 
     def close(self) -> None:
-        """Free everything; again is fine, an open context ends. Raises `WrongThread`, `ContextBusy`."""
+        """Free everything; again is fine, an open context ends, and so do dispatched calls. Raises
+        `WrongThread`, and `ContextBusy` in a host function."""
         if self._gate.is_closed:
             return
         if not self._gate.is_forked:
+            self._gate.check_thread()
+            if self._lane is not None:
+                self._lane.close()
             self._gate.check_idle()
         self._gate.close()
         self._engine.close()

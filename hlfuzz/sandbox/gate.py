@@ -19,10 +19,12 @@ class Gate:
 
     __slots__ = (
         "__weakref__",
+        "_away",
         "_closed",
         "_context_open",
         "_forked",
         "_host_depth",
+        "_outside",
         "_owner",
         "box",
         "context",
@@ -31,6 +33,7 @@ class Gate:
     def __init__(self) -> None:
         self._owner = get_ident()
         self._closed = self._forked = self._context_open = False
+        self._outside = self._away = False
         self._host_depth = 0
         self.box = self._owner
         """Ident of the thread that may call the sandbox itself, or 0."""
@@ -73,12 +76,28 @@ class Gate:
         self._host_depth = depth
         self._settle()
 
+    def enter_turn(self) -> None:
+        """A dispatched call goes on, or none is left: for what runs now, the sandbox is as any other."""
+        self._outside = self._away = False
+        self._settle()
+
+    def leave_turn(self, *, away: bool) -> None:
+        """A dispatched call waits: what runs now is outside of it. `away`: the guest is at work."""
+        self._outside = True
+        self._away = away
+        self._settle()
+
     def close(self) -> None:
         self._closed = True
         self._settle()
 
     def check_owner(self) -> None:
         """Raise unless the owner thread may look at the sandbox's state, call in progress or not."""
+        if self._forked or self._closed or self._away or get_ident() != self._owner:
+            self.refuse()
+
+    def check_thread(self) -> None:
+        """Raise unless the owner thread may ask for calls, now or later."""
         if self._forked or self._closed or get_ident() != self._owner:
             self.refuse()
 
@@ -104,6 +123,8 @@ class Gate:
             raise SandboxClosed("sandbox is closed (call after close): open a new one")
         if get_ident() != self._owner:
             raise WrongThread("sandbox used from a thread that did not open it: open one in each thread")
+        if self._outside:
+            raise ContextBusy("a dispatched call is in progress: await it first, or use acall, which queues")
         if self._host_depth:
             raise ContextBusy(
                 "a call is in progress (in a host function): use the Caller's `call` to call the guest"
@@ -111,7 +132,7 @@ class Gate:
         raise ContextBusy("a call context is open on this sandbox: call through it, or finish() it first")
 
     def _settle(self) -> None:
-        usable = not (self._closed or self._forked or self._host_depth)
+        usable = not (self._closed or self._forked or self._host_depth or self._outside)
         self.box = self._owner if usable and not self._context_open else 0
         self.context = self._owner if usable and self._context_open else 0
 

@@ -3,19 +3,23 @@ one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, cast
 
 from hlfuzz.errors import AbiViolation, GuestExited, UsageError
 from hlfuzz.guest import Guest
 from hlfuzz.model import Exited, Failure, FuncType, HostCallRecord, HostError, Outcome, Value, Violation
 from hlfuzz.sandbox.calls import Calls, as_outcome
+from hlfuzz.sandbox.dispatch.asynchronous import outcome_of
+from hlfuzz.sandbox.dispatch.lane import Lane, settling
 from hlfuzz.sandbox.engines.base import Engine, HostState, Returned
 from hlfuzz.sandbox.failures import failed
 from hlfuzz.sandbox.gate import Gate
 from hlfuzz.sandbox.memory import Globals, GuestMemory
 from hlfuzz.sandbox.providers import Linked
 from hlfuzz.sandbox.values import canonical_results, refuse_references
+
+T = TypeVar("T")
 
 MAX_DEPTH: Final = 16
 """Calls into one guest that may be open at once: the outermost and the nested ones (the native library's
@@ -25,11 +29,14 @@ limit)."""
 class Caller:
     """The guest that called a host function: for use inside that function only."""
 
-    def __init__(self, guest: Guest, engine: Engine, gate: Gate, calls: Calls | None) -> None:
+    def __init__(
+        self, guest: Guest, engine: Engine, gate: Gate, calls: Calls | None, lane: Lane | None
+    ) -> None:
         self._guest = guest
         self._engine = engine
         self._gate = gate
         self._calls = calls
+        self._lane = lane
         self._alive = True
 
     def memory(self, name: str | None = None) -> GuestMemory:
@@ -64,12 +71,26 @@ class Caller:
         """`call`, with the outcome as data."""
         return as_outcome(self._run(function, args))
 
+    async def acall(self, function: str, /, *args: Value | bytes) -> Returned:
+        """`call`, in a host function that is a coroutine: the event loop goes on meanwhile."""
+        return await self._await(lambda: self.call(function, *args))
+
+    async def aplace(self, *vectors: bytes) -> list[int]:
+        """`place`, awaited."""
+        return await self._await(lambda: self.place(*vectors))
+
     def place(self, *vectors: bytes) -> list[int]:
         """Put byte vectors into memory that the guest allocates; their addresses. Raises as `call`."""
         result = self._nested("place()").place(vectors)
         if isinstance(result, Failure):
             raise failed("place()", result)
         return result
+
+    async def _await(self, work: Callable[[], T]) -> T:
+        self._check()
+        if self._lane is None:
+            raise UsageError("nothing to await (Caller.acall): open the sandbox with dispatch='asyncio'")
+        return await outcome_of(self._lane.submit_nested(work), to_the_end=True)
 
     def _run(self, function: str, args: tuple[Value | bytes, ...]) -> Returned | Failure:
         return self._nested(function).run_nested(function, args, "none", False)
@@ -102,12 +123,20 @@ class Caller:
 class HostCalls:
     """The host's side of one sandbox (`engines.base.HostSide`)."""
 
-    def __init__(self, guest: Guest, linked: Linked, gate: Gate, state: HostState | None = None) -> None:
+    def __init__(
+        self,
+        guest: Guest,
+        linked: Linked,
+        gate: Gate,
+        state: HostState | None = None,
+        lane: Lane | None = None,
+    ) -> None:
         self.state = state
         """What a reset brings back on the host's side."""
         self._guest = guest
-        self._linked = linked
+        self._linked = linked if lane is None else linked.map(settling)
         self._gate = gate
+        self._lane = lane
         self._with_references = {
             index
             for index, wanted in enumerate(guest.info.imports)
@@ -140,7 +169,7 @@ class HostCalls:
             refuse_references(type_, wanted.key)
         function = self._linked.functions[index]
         results: tuple[Value, ...] = ()
-        caller = Caller(self._guest, engine, self._gate, self.calls) if function.caller else None
+        caller = Caller(self._guest, engine, self._gate, self.calls, self._lane) if function.caller else None
         self._gate.enter_host()
         try:
             returned = function.fn(*args) if caller is None else function.fn(caller, *args)

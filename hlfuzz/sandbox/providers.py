@@ -51,6 +51,11 @@ class Linked:
     functions: Mapping[int, HostFunction]
     globals: Mapping[int, Value]
 
+    def map(self, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Linked:
+        """With `wrap(function)` in the place of each host function."""
+        functions = {index: HostFunction(wrap(f.fn), f.caller) for index, f in self.functions.items()}
+        return Linked(functions, self.globals)
+
 
 def link(guest: Guest, host: Mapping[str, Provider]) -> Linked:
     """Match every import of `guest` with its provider "module.name".

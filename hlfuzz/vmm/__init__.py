@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hlfuzz.vmm.dispatch import Bell, DispatchedMachine
 from hlfuzz.vmm.machine import DEFAULT_MEMORY, BytesForm, FastCall, Machine, Region, Results, Room
 from hlfuzz.vmm.module import Module, cache_folder, inspect, inspect_elf, wasmtime_version
 from hlfuzz.vmm.probe import Probe, probe
@@ -12,8 +13,10 @@ from hlfuzz.vmm.verifier import NativeVerifier
 
 __all__ = [
     "DEFAULT_MEMORY",
+    "Bell",
     "Boot",
     "BytesForm",
+    "DispatchedMachine",
     "FastCall",
     "Machine",
     "Module",

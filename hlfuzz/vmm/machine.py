@@ -59,8 +59,9 @@ class Room:
 class Machine:
     """A sandbox of the native library. One thread at a time; statuses are those of `hlfuzz.vmm.status`."""
 
-    def __init__(self, pointer: Any) -> None:
-        self.pointer = ffi.gc(pointer, lib.hl_sandbox_close)
+    def __init__(self, pointer: Any, close: Callable[[Any], None] = lib.hl_sandbox_close) -> None:
+        """`close` frees what `pointer` points to."""
+        self.pointer = ffi.gc(pointer, close)
         self._host_call = ffi.new("hl_hostcall_info *")
         self._kept: list[object] = []
         self.closed = False
@@ -98,6 +99,21 @@ class Machine:
         """Calls an export whose first two parameters are pointer and length of a byte vector:
         `call(data, length, flags)`, the other arguments in `slots`; and reads the bytes that it gave back if
         it was DONE at once."""
+        plan = self.plan(export, slots, form, room)
+        room_for_result = ffi.new("uint8_t[]", _RESULT_ROOM)
+        plan.out, plan.out_capacity = room_for_result, _RESULT_ROOM
+        self._kept.append(room_for_result)  # the plan points to it
+        buffer = ffi.buffer(room_for_result)
+        longer = self.result_bytes
+
+        def result() -> bytes:
+            length = plan.out_len
+            return buffer[:length] if length <= _RESULT_ROOM else longer()
+
+        return partial(lib.hl_call_bytes, self.pointer, plan), result
+
+    def plan(self, export: Export, slots: Slots, form: BytesForm, room: Room) -> Any:
+        """An `hl_bytes_call`, valid as long as this machine."""
         plan = sized("hl_bytes_call")
         plan.func, plan.n_args, plan.args = export.index, slots.count, slots.array
         plan.form = _FORMS[form]
@@ -109,17 +125,8 @@ class Machine:
             plan.alloc_len_at = room.arguments.index(None)
             arguments = ffi.new("hl_value[]", [{"i64": a or 0} for a in room.arguments])
         plan.alloc_args = arguments
-        room_for_result = ffi.new("uint8_t[]", _RESULT_ROOM)
-        plan.out, plan.out_capacity = room_for_result, _RESULT_ROOM
-        self._kept.append((slots, arguments, room_for_result))  # the plan points to them
-        buffer = ffi.buffer(room_for_result)
-        longer = self.result_bytes
-
-        def result() -> bytes:
-            length = plan.out_len
-            return buffer[:length] if length <= _RESULT_ROOM else longer()
-
-        return partial(lib.hl_call_bytes, self.pointer, plan), result
+        self._kept.append((slots, arguments))  # the plan points to them
+        return plan
 
     def result_bytes(self) -> bytes:
         """The bytes that the last byte-vector call gave back."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 from hlfuzz.model import ValType, Value
 from hlfuzz.vmm.library import check, ffi, lib, new_error, sized
@@ -18,6 +18,8 @@ _TRANSPORTS: Final = {
 }
 _RESETS: Final = {"strict": lib.HL_RESET_STRICT, "memory": lib.HL_RESET_MEMORY}
 
+MachineT = TypeVar("MachineT", bound=Machine)
+
 
 class Template:
     """An immutable snapshot; any thread."""
@@ -27,16 +29,24 @@ class Template:
         self._where = where
 
     def clone(
-        self, *, transport: str, reset: str, cpu: int | None, cpu_us: int, wall_us: int, verify_every: int
-    ) -> Machine:
-        """A VM at the snapshot. Raises `EnvironmentProblem`, `ForkedProcess`."""
+        self,
+        *,
+        transport: str,
+        reset: str,
+        cpu: int | None,
+        cpu_us: int,
+        wall_us: int,
+        verify_every: int,
+        make: Callable[[Any], MachineT],
+    ) -> MachineT:
+        """A VM at the snapshot, as what `make` makes of it. Raises `EnvironmentProblem`, `ForkedProcess`."""
         options, error = sized("hl_sandbox_options"), new_error()
         options.transport = _TRANSPORTS[transport]
         options.reset = _RESETS[reset]
         options.cpu = -1 if cpu is None else cpu
         options.cpu_us, options.wall_us, options.slice_us = cpu_us, wall_us, SLICE_US
         options.verify_every = verify_every
-        return Machine(check(lib.hl_sandbox_new(self.pointer, options, error), error, self._where))
+        return make(check(lib.hl_sandbox_new(self.pointer, options, error), error, self._where))
 
 
 def global_slots(globals: Sequence[tuple[ValType, Value]]) -> Slots:

@@ -12,6 +12,7 @@ import hlfuzz
 PUBLIC = {
     "guests": {"Guest", "Limits", "ModuleInfo", "FuncType", "ValType"},
     "sandboxes": {"Sandbox", "CallContext", "Snapshot", "GuestMemory", "Stats"},
+    "event loops": {"Dispatcher", "PendingCall", "AsyncCallContext"},
     "providers": {"HostFunction", "Caller", "Memory", "Table", "Global"},
     "wasi": {"Wasi", "WasiActivity", "WasiCall"},
     "values": {"Value", "Float32", "Float64"},
@@ -20,7 +21,7 @@ PUBLIC = {
     "errors": {
         "HlfuzzError", "UsageError", "ModuleError", "LinkError", "StartError", "EnvironmentProblem",
         "SandboxClosed", "WrongThread", "ForkedProcess", "ContextFinished", "ContextBusy", "SnapshotError",
-        "HlfuzzWarning",
+        "CallCancelled", "HlfuzzWarning",
     },
     "failed calls": {
         "CallFailed", "GuestTrap", "GuestTimeout", "AbiViolation", "HostFunctionError", "GuestError",

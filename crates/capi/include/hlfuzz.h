@@ -399,6 +399,11 @@
 #define HL_RULE_ENUM 15
 
 /**
+ * What one event loop waits on for all of its sandboxes.
+ */
+typedef struct hl_dispatcher hl_dispatcher;
+
+/**
  * A validated and compiled Wasm module, or a checked native guest; immutable.
  */
 typedef struct hl_module hl_module;
@@ -417,6 +422,29 @@ typedef struct hl_template hl_template;
  * The rules of one schema, ready for use by any number of threads; immutable.
  */
 typedef struct hl_verifier hl_verifier;
+
+/**
+ * The thread of one sandbox.
+ */
+typedef struct hl_worker hl_worker;
+
+/**
+ * Where a function leaves the reason of a failure. Set `size` to `sizeof(hl_error)` before the call.
+ */
+typedef struct hl_error {
+  /**
+   * `sizeof(hl_error)`, set by the caller.
+   */
+  uint32_t size;
+  /**
+   * One of `HL_E_*`; 0 before any failure.
+   */
+  uint32_t code;
+  /**
+   * NUL-terminated UTF-8, cut at a character when too long.
+   */
+  char message[2040];
+} hl_error;
 
 /**
  * One Wasm value: the member that the declared type names is valid, the other bytes are zero on input and undefined
@@ -456,6 +484,69 @@ typedef union hl_value {
    */
   uint64_t raw[2];
 } hl_value;
+
+/**
+ * What `hl_call_bytes` calls, and how: made once for an export, and used for many calls.
+ */
+typedef struct hl_bytes_call {
+  /**
+   * `sizeof(hl_bytes_call)`, set by the caller.
+   */
+  uint32_t size;
+  /**
+   * Position of the function in the export list.
+   */
+  uint32_t func;
+  /**
+   * Number of `args`: that of the function's parameters.
+   */
+  uint32_t n_args;
+  /**
+   * The arguments at this position and the next become pointer and length of the bytes.
+   */
+  uint32_t vector_at;
+  /**
+   * One of `HL_BYTES_*`: how the results stand for bytes.
+   */
+  uint32_t form;
+  /**
+   * Position of the allocator in the export list: it gets `alloc_args`, of which the one at `alloc_len_at` becomes
+   * the length, and returns the address. HL_NO_ALLOCATOR: the bytes go to `scratch`.
+   */
+  uint32_t alloc_func;
+  /**
+   * Number of `alloc_args`, at most 8.
+   */
+  uint32_t n_alloc_args;
+  /**
+   * Which of `alloc_args` becomes the length.
+   */
+  uint32_t alloc_len_at;
+  /**
+   * The function's arguments.
+   */
+  const union hl_value *args;
+  /**
+   * The allocator's arguments.
+   */
+  const union hl_value *alloc_args;
+  /**
+   * Address of the bytes without an allocator.
+   */
+  uint64_t scratch;
+  /**
+   * Where the bytes that the call gives back are copied when they fit, beside `hl_result_bytes`; may be NULL.
+   */
+  uint8_t *out;
+  /**
+   * Room at `out`, in bytes.
+   */
+  uint64_t out_capacity;
+  /**
+   * Set by each HL_DONE: the number of bytes, also when they did not fit.
+   */
+  uint64_t out_len;
+} hl_bytes_call;
 
 /**
  * What this machine's KVM can do.
@@ -502,24 +593,6 @@ typedef struct hl_probe_info {
    */
   char message[1020];
 } hl_probe_info;
-
-/**
- * Where a function leaves the reason of a failure. Set `size` to `sizeof(hl_error)` before the call.
- */
-typedef struct hl_error {
-  /**
-   * `sizeof(hl_error)`, set by the caller.
-   */
-  uint32_t size;
-  /**
-   * One of `HL_E_*`; 0 before any failure.
-   */
-  uint32_t code;
-  /**
-   * NUL-terminated UTF-8, cut at a character when too long.
-   */
-  char message[2040];
-} hl_error;
 
 /**
  * How to load a module.
@@ -836,69 +909,6 @@ typedef struct hl_template_options {
 } hl_template_options;
 
 /**
- * What `hl_call_bytes` calls, and how: made once for an export, and used for many calls.
- */
-typedef struct hl_bytes_call {
-  /**
-   * `sizeof(hl_bytes_call)`, set by the caller.
-   */
-  uint32_t size;
-  /**
-   * Position of the function in the export list.
-   */
-  uint32_t func;
-  /**
-   * Number of `args`: that of the function's parameters.
-   */
-  uint32_t n_args;
-  /**
-   * The arguments at this position and the next become pointer and length of the bytes.
-   */
-  uint32_t vector_at;
-  /**
-   * One of `HL_BYTES_*`: how the results stand for bytes.
-   */
-  uint32_t form;
-  /**
-   * Position of the allocator in the export list: it gets `alloc_args`, of which the one at `alloc_len_at` becomes
-   * the length, and returns the address. HL_NO_ALLOCATOR: the bytes go to `scratch`.
-   */
-  uint32_t alloc_func;
-  /**
-   * Number of `alloc_args`, at most 8.
-   */
-  uint32_t n_alloc_args;
-  /**
-   * Which of `alloc_args` becomes the length.
-   */
-  uint32_t alloc_len_at;
-  /**
-   * The function's arguments.
-   */
-  const union hl_value *args;
-  /**
-   * The allocator's arguments.
-   */
-  const union hl_value *alloc_args;
-  /**
-   * Address of the bytes without an allocator.
-   */
-  uint64_t scratch;
-  /**
-   * Where the bytes that the call gives back are copied when they fit, beside `hl_result_bytes`; may be NULL.
-   */
-  uint8_t *out;
-  /**
-   * Room at `out`, in bytes.
-   */
-  uint64_t out_capacity;
-  /**
-   * Set by each HL_DONE: the number of bytes, also when they did not fit.
-   */
-  uint64_t out_len;
-} hl_bytes_call;
-
-/**
  * What a verifier accepts. A 0 means the default.
  */
 typedef struct hl_verifier_options {
@@ -945,6 +955,183 @@ typedef struct hl_wire_fault {
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/**
+ * Makes a dispatcher.
+ *
+ * Its owner is the thread that uses it, which may change; the workers' owner is the same.
+ *
+ * @param error NULL, or where to say why: HL_E_OUT_OF_FDS, HL_E_OUT_OF_MEMORY.
+ * @return a dispatcher, which the caller frees with `hl_dispatch_free`, or NULL and `*error`.
+ */
+struct hl_dispatcher *hl_dispatch_new(struct hl_error *error);
+
+/**
+ * Frees a dispatcher; workers that are attached to it go on, and nobody hears of them.
+ *
+ * Its descriptor is closed with the last of them.
+ *
+ * @param dispatcher The dispatcher, not used again; NULL does nothing.
+ */
+void hl_dispatch_free(struct hl_dispatcher *dispatcher);
+
+/**
+ * The descriptor (an eventfd) that is readable when a command has come to its end.
+ *
+ * Wait on it with poll, epoll or any loop, and do not read it: `hl_dispatch_ready` does.
+ *
+ * @param dispatcher The dispatcher.
+ * @return the descriptor, valid as long as the dispatcher; -1 for NULL.
+ */
+int32_t hl_dispatch_fd(const struct hl_dispatcher *dispatcher);
+
+/**
+ * Names the workers whose commands have come to their ends, in that order, and silences the descriptor.
+ *
+ * Call it until it returns less than `n`: only then the descriptor becomes readable again for those that follow. Ask each
+ * of them with `hl_dispatch_end`; one that `hl_dispatch_wait` has already ended may be named once more.
+ *
+ * @param dispatcher The dispatcher.
+ * @param tags Room for `n` tags.
+ * @param n At most so many.
+ * @return how many tags were written; 0 for NULL.
+ */
+uint32_t hl_dispatch_ready(struct hl_dispatcher *dispatcher,
+                           uint64_t *tags,
+                           uint32_t n);
+
+/**
+ * Starts the thread of a sandbox.
+ *
+ * Detach the worker before the sandbox is closed. All signals are blocked in the thread.
+ *
+ * @param dispatcher Who is told of the ends of commands.
+ * @param sandbox A sandbox from `hl_sandbox_new` that has no worker; it stays the caller's.
+ * @param tag Its name in `hl_dispatch_ready`.
+ * @param error NULL, or where to say why: HL_E_ARGUMENT, HL_E_OUT_OF_MEMORY (no more threads).
+ * @return a worker, which the caller ends with `hl_dispatch_detach`, or NULL and `*error`.
+ */
+struct hl_worker *hl_dispatch_attach(const struct hl_dispatcher *dispatcher,
+                                     struct hl_sandbox *sandbox,
+                                     uint64_t tag,
+                                     struct hl_error *error);
+
+/**
+ * Ends the thread; the sandbox is in the owner's hands again.
+ *
+ * A command that runs is kicked first: a call is then open as after HL_RUNNING (`hl_wait`, `hl_kill`, `hl_sandbox_close`).
+ * In a forked child it only lets go of both.
+ *
+ * @param worker The worker, not used again, by no thread; NULL does nothing.
+ */
+void hl_dispatch_detach(struct hl_worker *worker);
+
+/**
+ * Begins `hl_call` in the worker's thread.
+ *
+ * @param worker The worker, with its sandbox open.
+ * @param func As in `hl_call`.
+ * @param args The arguments, which are copied. NULL with 0.
+ * @param n_args Their number.
+ * @param flags As in `hl_call`.
+ * @return HL_DONE: handed over; HL_BUSY: the worker has the sandbox already; HL_INVALID; HL_DEAD in a forked child. What is
+ * wrong with the command itself is seen by the thread, and `hl_dispatch_end` says so.
+ */
+int32_t hl_dispatch_call(struct hl_worker *worker,
+                         uint32_t func,
+                         const union hl_value *args,
+                         uint32_t n_args,
+                         uint32_t flags);
+
+/**
+ * Begins `hl_call_bytes` in the worker's thread.
+ *
+ * `out` of the plan is not used: when the call has ended, its bytes are in `hl_result_bytes`.
+ *
+ * @param worker The worker, with its sandbox open.
+ * @param call What to call and how; copied.
+ * @param data The bytes, which are copied. NULL with 0.
+ * @param len Their number.
+ * @param flags As in `hl_call`.
+ * @return as `hl_dispatch_call`.
+ */
+int32_t hl_dispatch_call_bytes(struct hl_worker *worker,
+                               const struct hl_bytes_call *call,
+                               const uint8_t *data,
+                               size_t len,
+                               uint32_t flags);
+
+/**
+ * Begins `hl_resume` in the worker's thread.
+ *
+ * @param worker The worker, with its sandbox open.
+ * @param results The results of the host call, which are copied. NULL with 0.
+ * @param n Their number.
+ * @return as `hl_dispatch_call`.
+ */
+int32_t hl_dispatch_resume(struct hl_worker *worker, const union hl_value *results, uint32_t n);
+
+/**
+ * Begins `hl_fail` in the worker's thread.
+ *
+ * @param worker The worker, with its sandbox open.
+ * @param message Why, in UTF-8, for `hl_trap`; copied.
+ * @param len Its length in bytes, without a NUL.
+ * @return as `hl_dispatch_call`.
+ */
+int32_t hl_dispatch_fail(struct hl_worker *worker, const char *message, size_t len);
+
+/**
+ * Begins `hl_wait` in the worker's thread: goes on with a call that was kicked.
+ *
+ * @param worker The worker, with its sandbox open.
+ * @return as `hl_dispatch_call`.
+ */
+int32_t hl_dispatch_go_on(struct hl_worker *worker);
+
+/**
+ * Begins `hl_reset` in the worker's thread.
+ *
+ * @param worker The worker, with its sandbox open.
+ * @return as `hl_dispatch_call`.
+ */
+int32_t hl_dispatch_reset(struct hl_worker *worker);
+
+/**
+ * Begins `hl_kill` in the worker's thread: ends a call that was kicked, or whose host call waits.
+ *
+ * @param worker The worker, with its sandbox open.
+ * @return as `hl_dispatch_call`.
+ */
+int32_t hl_dispatch_kill(struct hl_worker *worker);
+
+/**
+ * Takes the sandbox back from a command that has come to its end.
+ *
+ * @param worker The worker, with its sandbox open.
+ * @return what the function that the command is named after returns; HL_RUNNING only after a kick. HL_BUSY while the
+ * command runs, and when none was handed over.
+ */
+int32_t hl_dispatch_end(struct hl_worker *worker);
+
+/**
+ * As `hl_dispatch_end`, but sleeps until the command has come to its end.
+ *
+ * @param worker The worker, with its sandbox open.
+ * @param timeout_us At most so many microseconds.
+ * @return as `hl_dispatch_end`; HL_BUSY when the time is over.
+ */
+int32_t hl_dispatch_wait(struct hl_worker *worker, uint64_t timeout_us);
+
+/**
+ * Makes the command that runs come back soon, with HL_RUNNING unless it ends by itself before that.
+ *
+ * Then `hl_dispatch_kill` ends its call, or `hl_dispatch_go_on` goes on with it. Nothing when no command runs. The one
+ * function that any thread may call.
+ *
+ * @param worker The worker, not detached before this returns; NULL does nothing.
+ */
+void hl_dispatch_kick(const struct hl_worker *worker);
 
 /**
  * Makes `n` calls and takes the time of each, with no caller's language in the figures.

@@ -24,6 +24,8 @@ pub struct hl_sandbox {
 pub(crate) enum Vm {
     Boot(Box<Boot>),
     Live(Box<Sandbox>),
+    /// With its worker, which runs a command.
+    Away,
 }
 
 pub(crate) fn code(status: Status) -> i32 {
@@ -45,18 +47,30 @@ impl hl_sandbox {
         Box::into_raw(Box::new(Self { vm, text, trap_text: String::new(), host_failure: String::new() }))
     }
 
-    /// The VM; None once a boot has become a template.
+    /// The VM; None once a boot has become a template, and while a worker has it.
     pub(crate) fn sandbox(&mut self) -> Option<&mut Sandbox> {
         match &mut self.vm {
             Vm::Live(sandbox) => Some(sandbox),
             Vm::Boot(boot) => boot.sandbox(),
+            Vm::Away => None,
         }
+    }
+
+    /// What a call comes back with where `sandbox` gives None.
+    pub(crate) fn absent(&self) -> Status {
+        if matches!(self.vm, Vm::Away) { Status::Busy } else { Status::Dead }
+    }
+
+    /// `fail` explains itself with this text, in `hl_trap`.
+    pub(crate) fn set_host_failure(&mut self, text: String) {
+        self.host_failure = text;
     }
 
     fn sandbox_ref(&self) -> Option<&Sandbox> {
         match &self.vm {
             Vm::Live(sandbox) => Some(sandbox),
             Vm::Boot(boot) => boot.sandbox_ref(),
+            Vm::Away => None,
         }
     }
 
@@ -69,7 +83,7 @@ impl hl_sandbox {
     pub(crate) fn run_boot(&mut self) -> Status {
         match &mut self.vm {
             Vm::Boot(boot) => boot.run(),
-            Vm::Live(_) => Status::Busy,
+            Vm::Live(_) | Vm::Away => Status::Busy,
         }
     }
 
@@ -85,7 +99,12 @@ impl hl_sandbox {
     #[inline]
     unsafe fn on_sandbox(this: *mut Self, act: impl FnOnce(&mut Sandbox) -> Status) -> i32 {
         // SAFETY: the caller's contract.
-        unsafe { Self::with(this, |it| it.sandbox().map_or(Status::Dead, act)) }
+        unsafe {
+            Self::with(this, |it| {
+                let absent = it.absent();
+                it.sandbox().map_or(absent, act)
+            })
+        }
     }
 }
 
@@ -248,8 +267,9 @@ pub unsafe extern "C" fn hl_fail(sandbox: *mut hl_sandbox, message: *const c_cha
         let text = crate::module::bytes(message.cast(), len).unwrap_or_default();
         let text = String::from_utf8_lossy(text).into_owned();
         hl_sandbox::with(sandbox, |it| {
-            it.host_failure = text;
-            it.sandbox().map_or(Status::Dead, |it| {
+            it.set_host_failure(text);
+            let absent = it.absent();
+            it.sandbox().map_or(absent, |it| {
                 let status = it.fail();
                 it.finish_call(status)
             })
@@ -507,7 +527,11 @@ pub unsafe extern "C" fn hl_trap(sandbox: *mut hl_sandbox, out: *mut hl_trap_inf
 pub unsafe extern "C" fn hl_message(sandbox: *mut hl_sandbox) -> *const c_char {
     // SAFETY: the C contract.
     let Some(it) = (unsafe { sandbox.as_mut() }) else { return c"NULL in place of a sandbox".as_ptr() };
-    let text = it.sandbox_ref().map_or("this VM has become a template", Sandbox::message).replace('\0', " ");
+    let absent = match it.absent() {
+        Status::Busy => "a command runs in the sandbox's thread",
+        _ => "this VM has become a template",
+    };
+    let text = it.sandbox_ref().map_or(absent, Sandbox::message).replace('\0', " ");
     it.text = CString::new(text).unwrap_or_default();
     it.text.as_ptr()
 }

@@ -18,6 +18,9 @@ pub unsafe extern "C" fn hl_snapshot_take(
     let result = match unsafe { sandbox.as_mut() }.map(|it| &mut it.vm) {
         Some(Vm::Live(sandbox)) => sandbox.take_snapshot().map_err(Failure::from),
         Some(Vm::Boot(_)) => Err(Failure::argument("this VM boots; hl_boot_finish makes its template")),
+        Some(Vm::Away) => {
+            Err(Failure::argument("a command runs in the sandbox's thread; hl_dispatch_end first"))
+        }
         None => Err(Failure::argument("NULL in place of a sandbox")),
     };
     // SAFETY: the C contract.

@@ -40,6 +40,31 @@ pub struct hl_bytes_call {
     pub out_len: u64,
 }
 
+/// The call that a plan describes; None when it is none.
+///
+/// # Safety
+/// Its pointers are NULL or valid for their counts, for as long as the result lives.
+pub(crate) unsafe fn wanted<'a>(call: &hl_bytes_call) -> Option<BytesCall<'a>> {
+    let form = match call.form {
+        HL_BYTES_NONE => Form::None,
+        HL_BYTES_PAIR => Form::Pair,
+        HL_BYTES_PACKED => Form::Packed,
+        HL_BYTES_INPLACE => Form::InPlace,
+        _ => return None,
+    };
+    if call.size as usize != size_of::<hl_bytes_call>() {
+        return None;
+    }
+    // SAFETY: the caller's contract.
+    let (args, alloc_args) =
+        unsafe { (values(call.args, call.n_args), values(call.alloc_args, call.n_alloc_args)) };
+    let room = match call.alloc_func {
+        HL_NO_ALLOCATOR => Room::Scratch(call.scratch),
+        export => Room::Allocator { export, args: alloc_args, len_at: call.alloc_len_at as usize },
+    };
+    Some(BytesCall { export: call.func, args, at: call.vector_at as usize, room, form })
+}
+
 /// Calls an export with bytes in guest memory (the default, 32-bit one): room from the guest's allocator, copy, call.
 ///
 /// When the call comes back with HL_HOSTCALL or HL_RUNNING and ends later, its bytes are in `hl_result_bytes` only.
@@ -63,28 +88,13 @@ pub unsafe extern "C" fn hl_call_bytes(
     let (Some(sandbox), Some(call)) = (unsafe { sandbox.as_mut() }, unsafe { call.as_mut() }) else {
         return HL_INVALID;
     };
-    let form = match call.form {
-        HL_BYTES_NONE => Form::None,
-        HL_BYTES_PAIR => Form::Pair,
-        HL_BYTES_PACKED => Form::Packed,
-        HL_BYTES_INPLACE => Form::InPlace,
-        _ => return HL_INVALID,
-    };
     // SAFETY: the C contract.
-    let Ok(data) = (unsafe { crate::module::bytes(data, len) }) else { return HL_INVALID };
-    let Some(it) = sandbox.sandbox() else { return HL_DEAD };
-    if call.size as usize != size_of::<hl_bytes_call>() {
+    let (Some(wanted), Ok(data)) = (unsafe { (wanted(call), crate::module::bytes(data, len)) }) else {
         return HL_INVALID;
-    }
-    // SAFETY: the C contract.
-    let (args, alloc_args) =
-        unsafe { (values(call.args, call.n_args), values(call.alloc_args, call.n_alloc_args)) };
-    let room = match call.alloc_func {
-        HL_NO_ALLOCATOR => Room::Scratch(call.scratch),
-        export => Room::Allocator { export, args: alloc_args, len_at: call.alloc_len_at as usize },
     };
+    let absent = code(sandbox.absent());
+    let Some(it) = sandbox.sandbox() else { return absent };
     it.reset_at_end(flags & HL_CALL_RESET != 0);
-    let wanted = BytesCall { export: call.func, args, at: call.vector_at as usize, room, form };
     let status: Status = it.call_bytes(&wanted, data);
     let status = it.finish_call(status);
     if status == Status::Done {

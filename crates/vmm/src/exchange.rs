@@ -129,7 +129,7 @@ impl Sandbox {
             if self.options.deadline.left(cpu_used + cpu, wall_used + wall).is_none() {
                 break Event::DeadlineReached;
             }
-            if self.options.slice.is_some_and(|slice| wall >= slice) {
+            if self.is_stopped() || self.options.slice.is_some_and(|slice| wall >= slice) {
                 break Event::SliceEnded;
             }
             std::thread::yield_now();
@@ -192,7 +192,7 @@ impl Sandbox {
                     if left.is_none() {
                         return Event::DeadlineReached;
                     }
-                    if self.options.slice.is_some_and(|slice| wall >= slice) {
+                    if self.is_stopped() || self.options.slice.is_some_and(|slice| wall >= slice) {
                         return Event::SliceEnded;
                     }
                     self.arm(left, wall);

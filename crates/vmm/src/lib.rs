@@ -4,12 +4,14 @@
 //! `boot` makes a [`Template`] from a runtime and an artifact, or from a native program; `sandbox` runs calls in a copy
 //! of it. Below them: `machine` and `dirty` (KVM), `image`, `native`, `elf`, `layout` and `tables` (what is in guest RAM),
 //! `reset` and `wipe` (back to the snapshot), `exchange`, `handshake` and `spin` (how a request gets in and an answer
-//! out), `deadline`, `cpus`, `mapping`.
+//! out), `deadline`, `cpus`, `mapping`. Above it: `dispatch` runs a sandbox in a thread of its own and tells an event
+//! loop, by way of `ready`, when it is its turn.
 //! Nothing here prints, exits, installs a signal handler or keeps global state.
 //!
-//! Under `cfg(loom)` only `handshake` is built, over loom's atomics, for its model check.
+//! Under `cfg(loom)` only `handshake` and `ready` are built, over loom's atomics, for their model checks.
 
 pub mod handshake;
+pub mod ready;
 
 #[cfg(not(loom))]
 mod dirty;
@@ -17,6 +19,8 @@ mod dirty;
 mod elf;
 #[cfg(not(loom))]
 mod exchange;
+#[cfg(not(loom))]
+mod futex;
 #[cfg(not(loom))]
 mod selectors;
 #[cfg(not(loom))]
@@ -32,6 +36,8 @@ pub mod boot;
 pub mod cpus;
 #[cfg(not(loom))]
 pub mod deadline;
+#[cfg(not(loom))]
+pub mod dispatch;
 #[cfg(not(loom))]
 pub mod error;
 #[cfg(not(loom))]

@@ -23,7 +23,8 @@ use calls::Asked;
 use hlfuzz_abi::{Mailbox, Value, transport};
 pub use model::{HostCall, Interface, Level, Options, Stats, Status, Transport, TrapCause};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 use vectors::VectorCall;
 pub use vectors::{BytesCall, Form, Room};
@@ -95,6 +96,8 @@ pub struct Sandbox {
     pub(crate) tsc_khz: u64,
     tracking: Tracking,
     faults: Faults,
+    /// Somebody in another thread wants the call to come back early.
+    stop: Arc<AtomicBool>,
 }
 
 /// What ended a wait for the guest.
@@ -184,6 +187,7 @@ impl Sandbox {
             tsc_khz,
             tracking: Tracking::Auto,
             faults: Faults::default(),
+            stop: Arc::default(),
         }
     }
 
@@ -203,7 +207,7 @@ impl Sandbox {
 
     /// None, or the status that refuses any use.
     fn unusable(&mut self) -> Option<Status> {
-        if self.snapshot.as_ref().is_some_and(|snapshot| snapshot.fork.in_child()) {
+        if self.in_forked_child() {
             self.dead = Some("this sandbox belongs to the parent process; open a new one after fork".into());
         }
         self.dead.as_ref().map(|_| Status::Dead)
@@ -384,6 +388,20 @@ impl Sandbox {
 
     pub fn set_deadline(&mut self, deadline: Deadline) {
         self.options.deadline = deadline;
+    }
+
+    /// Where another thread says, before it sends the kick signal, that a call is to come back with `Status::Running`.
+    pub(crate) fn set_stop(&mut self, stop: &Arc<AtomicBool>) {
+        self.stop.clone_from(stop);
+    }
+
+    #[inline]
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.load(SeqCst)
+    }
+
+    pub fn in_forked_child(&self) -> bool {
+        self.snapshot.as_ref().is_some_and(|snapshot| snapshot.fork.in_child())
     }
 
     pub fn set_faults(&mut self, faults: Faults) {

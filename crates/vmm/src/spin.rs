@@ -3,6 +3,7 @@
 use crate::cpus::{self, Claim};
 use crate::deadline::{drain, kick_signal};
 use crate::error::{Error, Kind, Result};
+use crate::futex::{wait_while, wake};
 use crate::handshake::may_sleep;
 use crate::machine::{Exit, Machine};
 use crate::mapping::Mapping;
@@ -39,21 +40,6 @@ pub struct VcpuThread {
     pub claim: Claim,
     /// A forked child does not have the thread.
     process: u32,
-}
-
-fn futex(word: &AtomicU32, op: i32, value: u32) {
-    // SAFETY: the word outlives the call; no timeout. A spurious return is fine: every caller looks again.
-    unsafe {
-        libc::syscall(libc::SYS_futex, word.as_ptr(), op | libc::FUTEX_PRIVATE_FLAG, value, 0usize, 0usize, 0)
-    };
-}
-
-fn wait_while(word: &AtomicU32, value: u32) {
-    futex(word, libc::FUTEX_WAIT, value);
-}
-
-fn wake(word: &AtomicU32) {
-    futex(word, libc::FUTEX_WAKE, i32::MAX as u32);
 }
 
 impl Shared {

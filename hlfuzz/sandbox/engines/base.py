@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from hlfuzz.guest import Guest
 from hlfuzz.model import Exited, Export, Failure, HostError, Stats, Value, Violation
 from hlfuzz.vmm import BytesForm, Region, Room, Template
+
+if TYPE_CHECKING:
+    from hlfuzz.sandbox.dispatch.lane import Lane
 
 Returned: TypeAlias = Value | tuple[Value, ...] | None
 """A call's results as `.call()` gives them: None, the value, or a tuple of two or more."""
@@ -33,6 +36,8 @@ class Options:
     snapshot: Callable[[bytes], Template] | None = None
     """Where it begins, given the values of the imported globals (`hlfuzz.vmm.global_values`); None: at its
     boot."""
+    lane: Lane | None = None
+    """Of a sandbox that is dispatched: the guest runs in a thread of its own."""
 
 
 class HostState(Protocol):

@@ -39,6 +39,8 @@ def open_engine(name: str, guest: Guest, host: HostSide, options: Options) -> En
             # Imported when used: the wasmtime package loads a library of 40 MB.
             from hlfuzz.sandbox.engines.inprocess.engine import open_inprocess
 
+            if options.lane is not None:
+                raise UsageError(f"dispatch= needs a micro-VM ({guest.name}): open it with engine='kvm'")
             return open_inprocess(guest, host, options)
         case _:
             raise UsageError(f"unknown engine (Sandbox engine={name!r}): choose auto, kvm or inprocess")

@@ -26,6 +26,7 @@ from hlfuzz.sandbox.values import canonical_args
 from hlfuzz.vmm import (
     DEFAULT_MEMORY,
     BytesForm,
+    DispatchedMachine,
     Machine,
     Region,
     Room,
@@ -271,17 +272,27 @@ class KvmEngine:
 def open_kvm(guest: Guest, host: HostSide, options: Options) -> KvmEngine:
     """Clone the guest's snapshot, or the one that it is to begin with. Raises `ModuleError`, `StartError`,
     `SnapshotError`, `EnvironmentProblem`."""
+    lane, transport = options.lane, options.transport
     if options.snapshot is None:
         template = booted(guest, host, KvmEngine)
     else:
         template = options.snapshot(global_values(imported_globals(guest, host)))
+
+    def make(pointer: Any) -> Machine:
+        if lane is None:
+            return Machine(pointer)
+        lane.worker = machine = DispatchedMachine(pointer, lane.dispatcher.bell, lane.tag, lane.pause)
+        return machine
+
     machine = template.clone(
-        transport=options.transport,
+        # a spinning vCPU beside the sandbox's own thread is for those who ask for it
+        transport="exit" if lane is not None and transport == "auto" else transport,
         reset=options.reset,
         cpu=options.cpu,
         cpu_us=options.deadline_us,
         wall_us=options.wall_deadline_us,
         verify_every=options.verify,
+        make=make,
     )
     return KvmEngine(guest, host, machine, options.deadline_us)
 

@@ -1,0 +1,301 @@
+"""`Lane`: runs the calls of one dispatched sandbox, one after the other, in the thread that opened it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextvars import Context, ContextVar, copy_context
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+
+from hlfuzz.errors import CallCancelled, ContextBusy, HlfuzzError, SandboxClosed, UsageError
+from hlfuzz.sandbox.dispatch.dispatcher import Dispatcher
+from hlfuzz.sandbox.dispatch.pending import PendingCall
+from hlfuzz.sandbox.dispatch.strand import Strand, current
+from hlfuzz.sandbox.gate import Gate
+
+T = TypeVar("T")
+
+
+class Worker(Protocol):
+    """Where the guest runs. Between a hand-over and the end of what was handed over it is away."""
+
+    away: bool
+
+    def end(self) -> int | None:
+        """What was handed over has ended with this; None: it has not."""
+        ...
+
+    def wait_end(self) -> int:
+        """Sleep until the end."""
+        ...
+
+    def kick(self) -> None:
+        """Make it end soon."""
+        ...
+
+    def bring_back(self) -> None:
+        """Make it end, and sleep until then."""
+        ...
+
+
+class Abandoned(BaseException):
+    """Raised where a call waits that nobody wants any more, so that it cleans up after itself."""
+
+
+@dataclass(eq=False, slots=True)
+class _HostCall:
+    """A coroutine of the host that is awaited; what runs in it may not wait for the same sandbox."""
+
+    lane: Lane
+    outer: _HostCall | None
+    task: asyncio.Task[Any] | None = None
+    is_live: bool = True
+
+    def cancel(self) -> None:
+        """Cancel the coroutine, if its loop still runs it."""
+        if self.task is not None and not self.task.get_loop().is_closed():
+            self.task.cancel()
+
+
+_inside: ContextVar[_HostCall | None] = ContextVar("hlfuzz_host_call", default=None)
+
+
+class Turn(Strand):
+    """One call: the outermost, or one that a coroutine of the host makes in the middle of it."""
+
+    def __init__(self, lane: Lane, work: Callable[[], Any], context: Context) -> None:
+        super().__init__(self._main, context)
+        self.lane = lane
+        self.pending: PendingCall[Any] = PendingCall(lambda _: lane.cancel(self))
+        self.host_call: _HostCall | None = None
+        self.unwanted: BaseException | None = None
+        """What it is to end with, once nobody wants its result."""
+        self.is_told = False
+        """Whether `Abandoned` was raised in it."""
+        self._work = work
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    def _main(self) -> None:
+        try:
+            self._value = self._work()
+        except BaseException as error:  # for whoever waits for it
+            self._error = error
+
+    def finish(self) -> None:
+        """It has ended: tell whoever waits."""
+        error = self.unwanted or self._error
+        self.pending.finish(None if error else self._value, error)
+        if isinstance(self._error, (KeyboardInterrupt, SystemExit)):
+            raise self._error
+
+
+class Lane:
+    """The turns of one sandbox. All methods are the owner's."""
+
+    def __init__(self, dispatcher: Dispatcher, gate: Gate) -> None:
+        """Raises `WrongThread`: the dispatcher is another thread's."""
+        self.dispatcher = dispatcher
+        self.loop: Final = dispatcher.loop
+        self.worker: Worker | None = None
+        """Set when the sandbox is open."""
+        self._gate = gate
+        self._queue: deque[Turn] = deque()
+        self._turns: list[Turn] = []
+        """The turn that is in progress, and those of coroutines in the middle of it, innermost last."""
+        self._away: Turn | None = None
+        """The turn that waits for the worker."""
+        self._cancelled: list[asyncio.Task[Any]] = []
+        self._is_starting = self._is_closing = False
+        self.tag = dispatcher.add(self)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call has not ended."""
+        return bool(self._turns)
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether this is a host function, or a coroutine, that a call waits for."""
+        return self._in_coroutine() or current() in self._turns
+
+    def submit(self, work: Callable[[], T]) -> PendingCall[T]:
+        """Run `work`, which makes calls of the sandbox, when what was submitted before has ended.
+
+        Raises `ContextBusy` in a coroutine that a call of the same sandbox waits for.
+        """
+        if self._in_coroutine():
+            raise ContextBusy(
+                "a call is in progress that waits for this coroutine: call the guest by its Caller's `acall`"
+            )
+        turn = Turn(self, work, copy_context())
+        self._queue.append(turn)
+        self._start_next()
+        return turn.pending
+
+    def submit_nested(self, work: Callable[[], T]) -> PendingCall[T]:
+        """Run `work` now, in the middle of a call whose host function is a coroutine."""
+        turn = Turn(self, work, copy_context())
+        self._turns.append(turn)
+        self._go_on(turn)
+        return turn.pending
+
+    def cancel(self, turn: Turn, error: BaseException | None = None) -> None:
+        """End a turn soon, with `error` or `CallCancelled` in the place of its result."""
+        error = error or CallCancelled("call was cancelled (PendingCall.cancel): there is no result")
+        if turn in self._queue:
+            self._queue.remove(turn)
+            turn.pending.finish(None, error)
+        elif turn in self._turns and turn.unwanted is None:
+            turn.unwanted = error
+            if turn is self._away:
+                assert self.worker is not None
+                self.worker.kick()
+            elif turn.host_call is not None:
+                turn.host_call.cancel()
+
+    def close(self) -> None:
+        """End all calls. Of the host nothing runs for them any more, but what its coroutines do when they are
+        cancelled. Raises `ContextBusy` in a host function."""
+        if self.is_inside:
+            raise ContextBusy("a call is in progress (close in its host function): return from it first")
+        self._is_closing = True
+        error = SandboxClosed("sandbox was closed (call in progress): await the call first")
+        while self._queue:
+            self.cancel(self._queue[-1], error)
+        while self._turns:
+            turn = self._turns[-1]
+            turn.unwanted = turn.unwanted or error
+            if turn.host_call is not None:
+                turn.host_call.cancel()
+                if turn.host_call.task is not None:
+                    self._cancelled.append(turn.host_call.task)
+            if turn is self._away:
+                assert self.worker is not None
+                self.worker.bring_back()
+            self._go_on(turn)
+        self.dispatcher.remove(self.tag)
+
+    async def coroutines_ended(self) -> None:
+        """Wait for the coroutines that `close` has cancelled."""
+        if self._cancelled:
+            await asyncio.wait(self._cancelled)
+
+    def ready(self) -> None:
+        """What was handed over may have ended."""
+        if self._away is None:
+            self._start_next()
+            return
+        assert self.worker is not None
+        code = self.worker.end()
+        if code is not None:
+            self._go_on(self._away, code)
+
+    def pause(self) -> int:
+        """The worker is at work: what it ends with. Gives way in a turn, and sleeps elsewhere."""
+        assert self.worker is not None
+        turn = current()
+        if self._is_closing or not (isinstance(turn, Turn) and turn.lane is self):
+            return self.worker.wait_end()
+        self._away = turn
+        return turn.give_way()
+
+    def wait_for(self, awaitable: Awaitable[T], turn: Turn) -> T:
+        """The result of what a host function, called in `turn`, wants awaited; gives way until then."""
+        if self.loop is None or self._is_closing:
+            _discard(awaitable)
+            raise UsageError(
+                "host function is a coroutine, and the loop is not asyncio's: open the sandbox with "
+                "dispatch='asyncio'"
+            )
+        turn.host_call = host_call = _HostCall(self, _inside.get())
+        context = copy_context()
+        context.run(_inside.set, host_call)
+        task = host_call.task = self.loop.create_task(_awaited(awaitable), context=context)
+        task.add_done_callback(lambda _: host_call.is_live and self._go_on(turn))
+        try:
+            turn.give_way()
+        finally:
+            host_call.is_live = False
+            turn.host_call = None
+        if task.cancelled():
+            raise HlfuzzError(
+                "task of a host function was cancelled (by another task): cancel the call instead"
+            )
+        return task.result()
+
+    def _in_coroutine(self) -> bool:
+        host_call = _inside.get()
+        while host_call is not None and not (host_call.lane is self and host_call.is_live):
+            host_call = host_call.outer
+        return host_call is not None
+
+    def _go_on(self, turn: Turn, value: object = None) -> None:
+        """Let a turn go on until it waits or ends; when no turn is left, the next one begins."""
+        try:
+            self._switch_to(turn, value)
+            self._start_next()
+        except BaseException:  # of a callback, or an interrupt: what is left must not wait for ever
+            self.dispatcher.again(self.tag)
+            raise
+
+    def _start_next(self) -> None:
+        if self._is_starting:  # further up
+            return
+        self._is_starting = True
+        try:
+            while self._queue and not self._turns:
+                turn = self._queue.popleft()
+                self._turns.append(turn)
+                self._switch_to(turn)
+        finally:
+            self._is_starting = False
+
+    def _switch_to(self, turn: Turn, value: object = None) -> None:
+        self._away = None
+        self._gate.enter_turn()
+        try:
+            if turn.unwanted is None or turn.is_told:
+                turn.go_on(value)
+            else:
+                turn.is_told = True
+                turn.go_on_raising(Abandoned())
+        finally:
+            if turn.dead:
+                self._turns.remove(turn)
+            if self._turns:
+                self._gate.leave_turn(away=self._away is not None)
+        if turn.dead:
+            turn.finish()
+
+
+def settled(value: Any) -> Any:
+    """What a host function returned; when that is to be awaited, its result. Raises `UsageError` where
+    nothing can be awaited: the call was made by `call`, or the sandbox is not dispatched."""
+    if not inspect.isawaitable(value):
+        return value
+    turn = current()
+    if isinstance(turn, Turn):
+        return turn.lane.wait_for(value, turn)
+    _discard(value)
+    raise UsageError(
+        "host function is a coroutine, and the call does not give way: open the sandbox with "
+        "dispatch='asyncio' and use acall"
+    )
+
+
+def settling(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, with its result settled."""
+    return lambda *args: settled(function(*args))
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+def _discard(awaitable: Awaitable[Any]) -> None:
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
