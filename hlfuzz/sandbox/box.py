@@ -101,6 +101,7 @@ class Sandbox(DispatchedCalls):
             self._process, functions = provide(guest, wasi, providers)
             providers.update(functions)
         linked = link(guest, providers)
+        saved = snapshot and snapshot.host_state_for(self._process and self._process.key)
         self._lane = lane = open_lane(dispatch, gate)
         options = Options(
             reset,
@@ -121,6 +122,8 @@ class Sandbox(DispatchedCalls):
             if self._process is not None and isinstance(e, StartError):
                 e.add_note(self._process.last_words())
             raise
+        if snapshot is not None:
+            self._host.started(saved)
         self._calls = self._host.calls = Calls(guest, self._engine, allocator)
         self._bound = self._calls.bound
         self._with_bytes = self._calls.with_bytes
@@ -357,7 +360,8 @@ class Sandbox(DispatchedCalls):
             raise UsageError(
                 f"snapshot() needs a micro-VM (engine {self.engine}): open the sandbox with engine='kvm'"
             )
-        return Snapshot(self._guest, template)
+        process = self._process
+        return Snapshot(self._guest, template, process and (process.key, process.save()))
 
     def place(self, vectors: tuple[bytes, ...]) -> list[int] | Failure:
         """Byte vectors in guest memory, for the next call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Final
 
 from hlfuzz.errors import SnapshotError
@@ -13,15 +14,18 @@ _VALUE_BYTES: Final = 16
 
 
 class Snapshot:
-    """An immutable state of a guest: its memory and registers. Made by `Sandbox.snapshot()` and
-    `CallContext.snapshot()`; `Sandbox(guest, snapshot=...)` begins there, and its resets lead there.
+    """An immutable state of a guest: memory, registers, and what WASI remembers. Made by `Sandbox.snapshot()`
+    and `CallContext.snapshot()`; `Sandbox(guest, snapshot=...)` begins there, and its resets lead there.
 
     Any thread may use it, and it outlives the sandbox that it was taken from. It keeps its memory and one
     file descriptor while it, or a sandbox made from it, lives.
     """
 
-    def __init__(self, guest: Guest, template: Template) -> None:
+    def __init__(self, guest: Guest, template: Template, host: tuple[Hashable, object] | None = None) -> None:
+        """`host`: key of the state on the host's side (`engines.base.HostState`), and what it saved; None:
+        there is none."""
         self._guest = guest
+        self._host = host
         self._template = template
         self._info = describe(template)
 
@@ -43,6 +47,14 @@ class Snapshot:
         if globals != self._info.globals:
             self._refuse(f"{_differing(guest, globals, self._info.globals)} has another value")
         return self._template
+
+    def host_state_for(self, key: Hashable | None) -> object:
+        """What the host's side remembers of the guest, for a sandbox whose state has this key; None for one
+        without. Raises `SnapshotError` ("other-guest")."""
+        mine, saved = self._host or (None, None)
+        if mine != key:
+            self._refuse("the argument `wasi` is another")
+        return saved
 
     def _check_same(self, guest: Guest) -> None:
         mine = self._guest

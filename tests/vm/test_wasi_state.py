@@ -6,7 +6,19 @@ from typing import Any
 
 import pytest
 
-from hlfuzz import Caller, Exited, GuestExited, Ok, Sandbox, StartError, Timeout, Trap, Wasi, WasiActivity
+from hlfuzz import (
+    Caller,
+    Exited,
+    GuestExited,
+    Ok,
+    Sandbox,
+    SnapshotError,
+    StartError,
+    Timeout,
+    Trap,
+    Wasi,
+    WasiActivity,
+)
 from hlfuzz.sandbox.engines import booting
 from tests.wasi_guest import DATA, OUT, Calls, calls, forwarder
 
@@ -83,6 +95,24 @@ def test_state_lasts_as_long_as_its_context(box):
     assert box.wasi.stdout == b"onetwo"
     assert box.call("sched_yield") == 0
     assert box.wasi.stdout == b""
+
+
+def test_a_snapshot_has_what_wasi_remembers():
+    options = {"engine": "kvm", "transport": "exit", "verify": 1}
+    with Sandbox(forwarder(), wasi=WASI, **options) as box:
+        with box.context() as context:
+            call = Calls(context)
+            disturb(call)
+            snapshot = context.snapshot()
+            expected = observed(call)
+            context.finish()
+        assert in_context(box, observed) != expected
+    with Sandbox(forwarder(), wasi=WASI, snapshot=snapshot, **options) as again:
+        for _ in range(2):
+            assert in_context(again, observed) == expected
+        assert [c.function for c in again.wasi.start.trace] == ["random_get", "clock_time_get", "fd_read"]
+    with pytest.raises(SnapshotError, match="`wasi` is another"):
+        Sandbox(forwarder(), wasi=Wasi(random_seed=9), snapshot=snapshot, **options)
 
 
 def test_each_call_has_the_whole_limit_for_its_output(engine):
