@@ -18,6 +18,7 @@ from hlfuzz.errors import (
     ForkedProcess,
     GuestError,
     GuestExited,
+    GuestLimitExceeded,
     GuestTimeout,
     GuestTrap,
     HlfuzzError,
@@ -31,7 +32,7 @@ from hlfuzz.errors import (
     UsageError,
     WrongThread,
 )
-from hlfuzz.guest import Guest, Limits
+from hlfuzz.guest import CallLimits, Guest, Limits
 from hlfuzz.model import (
     Call,
     CallRecord,
@@ -41,6 +42,7 @@ from hlfuzz.model import (
     FuncType,
     HostCallRecord,
     HostError,
+    LimitExceeded,
     ModuleInfo,
     Ok,
     Outcome,
@@ -78,6 +80,7 @@ __all__ = [
     "CallCancelled",
     "CallContext",
     "CallFailed",
+    "CallLimits",
     "CallRecord",
     "Caller",
     "ContextBusy",
@@ -94,6 +97,7 @@ __all__ = [
     "Guest",
     "GuestError",
     "GuestExited",
+    "GuestLimitExceeded",
     "GuestMemory",
     "GuestTimeout",
     "GuestTrap",
@@ -103,6 +107,7 @@ __all__ = [
     "HostError",
     "HostFunction",
     "HostFunctionError",
+    "LimitExceeded",
     "Limits",
     "LinkError",
     "Memory",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hlfuzz.model import Exited, Failed, HostError, Timeout, Trap, Violation
+    from hlfuzz.model import Exited, Failed, HostError, LimitExceeded, Timeout, Trap, Violation
 
 
 class HlfuzzWarning(UserWarning):
@@ -161,6 +161,15 @@ class GuestExited(CallFailed):
     @property
     def outcome(self) -> Exited:
         """The exit code."""
+        return self._outcome
+
+
+class GuestLimitExceeded(CallFailed):
+    """The call wanted more than its `CallLimits` allow."""
+
+    @property
+    def outcome(self) -> LimitExceeded:
+        """Which limit."""
         return self._outcome
 
 

@@ -232,6 +232,8 @@ TRAP_CODES: Final[tuple[str, ...]] = (
     "null-reference",
     "array-out-of-bounds",
     "allocation-too-large",
+    "memory-limit",
+    "table-limit",
     "cast-failure",
     "exception",
     "page-fault",
@@ -321,8 +323,17 @@ class Exited(Failure):
     code: int
 
 
-Failed: TypeAlias = Trap | Timeout | Violation | HostError | Exited
-Outcome: TypeAlias = Ok | Trap | Timeout | Violation | HostError | Exited
+@dataclass(frozen=True, slots=True)
+class LimitExceeded(Failure):
+    """The call wanted more than the field `limit` of `CallLimits` allows; the sandbox is at its snapshot."""
+
+    limit: str
+    allowed: int
+    message: str = field(default="", compare=False)
+
+
+Failed: TypeAlias = Trap | Timeout | Violation | HostError | Exited | LimitExceeded
+Outcome: TypeAlias = Ok | Trap | Timeout | Violation | HostError | Exited | LimitExceeded
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from hlfuzz.invariants import Case, Fault, Invariant, Kind, Observation, Subject, Target, observation_text
-from hlfuzz.model import Ok, Timeout, Trap, Violation
+from hlfuzz.model import LimitExceeded, Ok, Timeout, Trap, Violation
 
 ABI_CONFORMITY: Final = "abi-conformity"
 PATIENCE: Final = 4
@@ -59,6 +59,8 @@ def _crash(observation: Observation) -> tuple[Kind, str, str, str] | None:
         return Kind.TIMEOUT, "", "", f"did not end within {outcome.deadline_us / 1000:g} ms of CPU time"
     if isinstance(outcome, Violation):
         return Kind.VIOLATION, ABI_CONFORMITY, "", outcome.message
+    if isinstance(outcome, LimitExceeded):
+        return Kind.LIMIT, "", outcome.limit, f"exceeded its limit: {outcome.message}"
     assert isinstance(outcome, Ok)
     for call in observation.host_calls:
         if call.problem:

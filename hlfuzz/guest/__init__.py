@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hlfuzz.guest.allocator import CONVENTIONS, Allocator, find_allocator
 from hlfuzz.guest.guest import HANDSHAKE, Guest
-from hlfuzz.guest.limits import Limits
+from hlfuzz.guest.limits import CallLimits, Limits
 from hlfuzz.guest.native_header import native_include
 from hlfuzz.guest.toolchain import is_runtime_export
 
@@ -12,6 +12,7 @@ __all__ = [
     "CONVENTIONS",
     "HANDSHAKE",
     "Allocator",
+    "CallLimits",
     "Guest",
     "Limits",
     "find_allocator",

@@ -42,16 +42,17 @@ class Kind(StrEnum):
     TRAP = "trap"
     TIMEOUT = "timeout"
     VIOLATION = "violation"
+    LIMIT = "limit"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One case in which something is wrong.
 
-    `invariant` is "" for a trap or timeout, which violate none. `function` is the call that went wrong.
-    `detail` is short and stable between runs: it distinguishes faults of one function. `evidence` is lines
-    for people. `strength` ranks proofs of the same defect: a leak that shows the secret's bytes is stronger
-    than a mere dependence.
+    `invariant` is "" for a trap, timeout or exceeded limit, which violate none. `function` is the call that
+    went wrong. `detail` is short and stable between runs: it distinguishes faults of one function. `evidence`
+    is lines for people. `strength` ranks proofs of the same defect: a leak that shows the secret's bytes is
+    stronger than a mere dependence.
     """
 
     kind: Kind

@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from hlfuzz.model import Exited, HostError, Ok, Outcome, Timeout, Trap, Value, Violation, value_bits
+from hlfuzz.model import (
+    Exited,
+    HostError,
+    LimitExceeded,
+    Ok,
+    Outcome,
+    Timeout,
+    Trap,
+    Value,
+    Violation,
+    value_bits,
+)
 
 LOWEST_POINTER: Final = 1024
 """Below this no linker places data (wasm-ld's default `--global-base`), so a smaller number is no pointer."""
@@ -46,6 +57,8 @@ def outcome_key(outcome: Outcome) -> tuple[object, ...]:
         return ("violation",)
     if isinstance(outcome, Exited):
         return ("exited", outcome.code)
+    if isinstance(outcome, LimitExceeded):
+        return ("limit", outcome.limit)
     return ("host-error", outcome.function)
 
 
@@ -86,7 +99,9 @@ def difference(a: Observation, b: Observation, *, memory_bytes: int = 0) -> str:
     that size are taken as equal: an allocator may well answer with another address after other calls, and
     that is no fault.
     """
-    if type(a.outcome) is not type(b.outcome) or (isinstance(a.outcome, Trap) and a.outcome != b.outcome):
+    if type(a.outcome) is not type(b.outcome) or (
+        isinstance(a.outcome, Trap | LimitExceeded) and a.outcome != b.outcome
+    ):
         return "outcome"
     if [c.function for c in a.host_calls] != [c.function for c in b.host_calls]:
         return "host-calls"
@@ -119,6 +134,8 @@ def outcome_text(outcome: Outcome) -> str:
         return f"broke the ABI: {outcome.message}"
     if isinstance(outcome, Exited):
         return f"exited with code {outcome.code}"
+    if isinstance(outcome, LimitExceeded):
+        return f"exceeded its limit {outcome.limit}: {outcome.message}"
     return _host_error_text(outcome)
 
 

@@ -16,6 +16,7 @@ from hlfuzz.model import (
     FuncType,
     GlobalType,
     HostError,
+    LimitExceeded,
     MemoryType,
     Ok,
     Outcome,
@@ -51,6 +52,8 @@ def outcome(value: Outcome) -> Document:
         case Violation(message, path, offset):
             where = {} if path is None else {"path": path, "offset": offset}
             return {"kind": "violation", "message": message, **where}
+        case LimitExceeded(limit, allowed, message):
+            return {"kind": "limit", "limit": limit, "allowed": allowed, "message": message}
         case HostError(function, message):
             return {"kind": "host-error", "function": function, "message": message}
         case Exited(code):

@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Literal, cast
 
 from hlfuzz.errors import StartError, UsageError
-from hlfuzz.guest import Guest
-from hlfuzz.model import Call, CallRecord, Failure, HostCallRecord, Outcome, Stats, Value
+from hlfuzz.guest import CallLimits, Guest
+from hlfuzz.model import Call, CallRecord, Failure, HostCallRecord, LimitExceeded, Outcome, Stats, Value
 from hlfuzz.sandbox.calls import Calls, as_outcome
 from hlfuzz.sandbox.context import CallContext
 from hlfuzz.sandbox.dispatch.calls import Dispatch, DispatchedCalls, open_lane
@@ -47,6 +47,7 @@ class Sandbox(DispatchedCalls):
         cpu: kvm with spin only: the CPU of the vCPU thread; None chooses one.
         deadline: CPU seconds of the guest in one call; host functions do not count.
         wall_deadline: wall-clock seconds of the guest in one call; None: 10, or ten times `deadline` if more.
+        call_limits: what one call may use; None: the defaults of `CallLimits`.
         verify: kvm only: compare all memory with the snapshot on every N-th reset; 0 never.
         allocator: the guest's allocator export, or a scratch address, for byte vectors; None: by convention.
         wasi: what a guest built for WASI preview 1 is given; None: nothing, and no WASI import is provided.
@@ -71,6 +72,7 @@ class Sandbox(DispatchedCalls):
         cpu: int | None = None,
         deadline: float = 1.0,
         wall_deadline: float | None = None,
+        call_limits: CallLimits | None = None,
         verify: int = 0,
         allocator: str | int | None = None,
         wasi: Wasi | None = None,
@@ -93,6 +95,7 @@ class Sandbox(DispatchedCalls):
         wall_us = (
             max(10_000_000, 10 * cpu_us) if wall_deadline is None else _micros("wall_deadline", wall_deadline)
         )
+        limits = call_limits or CallLimits()
         self._guest = guest
         self._gate = gate = Gate()
         providers = dict(host or {})
@@ -110,10 +113,11 @@ class Sandbox(DispatchedCalls):
             cpu_us,
             wall_us,
             verify,
+            limits,
             None if snapshot is None else partial(snapshot.template_for, guest),
             lane,
         )
-        self._host = HostCalls(guest, linked, gate, self._process, lane)
+        self._host = HostCalls(guest, linked, gate, self._process, lane, limits)
         try:
             self._engine = open_engine(engine, guest, self._host, options)
         except BaseException as e:
@@ -124,7 +128,7 @@ class Sandbox(DispatchedCalls):
             raise
         if snapshot is not None:
             self._host.started(saved)
-        self._calls = self._host.calls = Calls(guest, self._engine, allocator)
+        self._calls = self._host.calls = Calls(guest, self._engine, allocator, limits)
         self._bound = self._calls.bound
         self._with_bytes = self._calls.with_bytes
         self._context: CallContext | None = None
@@ -164,7 +168,7 @@ class Sandbox(DispatchedCalls):
 
         i32 and i64 may be signed or unsigned; bytes in the place of two integer parameters are written to
         memory that the guest allocates, and passed as pointer and length. Raises `CallFailed` (`GuestTrap`,
-        `GuestTimeout`, `AbiViolation`, `HostFunctionError`) and `UsageError`.
+        `GuestTimeout`, `AbiViolation`, `HostFunctionError`, `GuestLimitExceeded`) and `UsageError`.
         """
         if get_ident() != self._gate.box:
             self._gate.refuse()
@@ -366,6 +370,10 @@ class Sandbox(DispatchedCalls):
     def place(self, vectors: tuple[bytes, ...]) -> list[int] | Failure:
         """Byte vectors in guest memory, for the next call."""
         return self._calls.place(vectors)
+
+    def claim_output(self, length: int) -> LimitExceeded | None:
+        """The outcome of a call that gives back so many bytes, if that is too many."""
+        return self._calls.claim_output(length)
 
     def end_context(self) -> None:
         """The open context ended: reset, and be callable again."""

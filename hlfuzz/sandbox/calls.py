@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final, TypeAlias, cast
 
 from hlfuzz.errors import UsageError
-from hlfuzz.guest import Guest
-from hlfuzz.model import Export, ExternKind, Failure, FuncType, Ok, Outcome, ValType, Value
+from hlfuzz.guest import CallLimits, Guest
+from hlfuzz.model import Export, ExternKind, Failure, FuncType, LimitExceeded, Ok, Outcome, ValType, Value
 from hlfuzz.sandbox.engines.base import Engine, Entry, Returned
 from hlfuzz.sandbox.values import is_bytes, refuse_references
-from hlfuzz.sandbox.vectors import RESULT_FORMS, ResultForm, Vectors, place, plan, read_result
+from hlfuzz.sandbox.vectors import RESULT_FORMS, ResultForm, Vectors, over_output, place, plan, read_result
 
 Bound: TypeAlias = tuple[Entry, int]
 """How to call an export, and how many plain values it takes."""
@@ -18,7 +18,8 @@ Bound: TypeAlias = tuple[Entry, int]
 class Calls:
     """Runs calls in one engine. The caller has checked that this thread may."""
 
-    def __init__(self, guest: Guest, engine: Engine, allocator: str | int | None) -> None:
+    def __init__(self, guest: Guest, engine: Engine, allocator: str | int | None, limits: CallLimits) -> None:
+        self._most_output = limits.output_bytes
         self._guest = guest
         self._engine = engine
         self._vectors = Vectors(guest, engine, allocator)
@@ -69,10 +70,23 @@ class Calls:
             result = entry(tuple(flat), reset and done)
             if done or isinstance(result, Failure):
                 return result
-            return read_result(as_values(result), type_, form, spans, self._engine, self._vectors.memory)
+            data = read_result(
+                as_values(result), type_, form, spans, self._engine, self._vectors.memory, self._most_output
+            )
+            if isinstance(data, LimitExceeded) and not reset:
+                self._engine.reset()
+            return data
         finally:
             if reset and not done:
                 self._engine.reset()
+
+    def claim_output(self, length: int) -> LimitExceeded | None:
+        """The outcome of a call that gives back so many bytes, if that is too many: the sandbox is at its
+        snapshot then."""
+        exceeded = over_output(length, self._most_output)
+        if exceeded is not None:
+            self._engine.reset()
+        return exceeded
 
     def place(self, vectors: tuple[bytes, ...]) -> list[int] | Failure:
         """Write byte vectors to memory that the guest allocates, without a call of theirs; their

@@ -89,6 +89,14 @@ class CallContext:
             raise failed("place()", result)
         return result
 
+    def claim_output(self, length: int) -> None:
+        """Raise `GuestLimitExceeded`, and end the state of this context, when so many bytes are more than
+        `CallLimits.output_bytes`: for callers that read what a call's results name themselves."""
+        exceeded = self._box.claim_output(length)
+        if exceeded is not None:
+            self.poison(str(exceeded))
+            raise failed("claim_output()", exceeded)
+
     def poison(self, why: str) -> None:
         """Refuse further calls because of `why`: what the guest answered cannot be trusted. Its state can
         still be read."""

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from hlfuzz.errors import AbiViolation, CallFailed, GuestExited, GuestTimeout, GuestTrap, HostFunctionError
-from hlfuzz.model import Exited, Failure, HostError, Timeout, Trap, Violation
+from hlfuzz.errors import (
+    AbiViolation,
+    CallFailed,
+    GuestExited,
+    GuestLimitExceeded,
+    GuestTimeout,
+    GuestTrap,
+    HostFunctionError,
+)
+from hlfuzz.model import Exited, Failure, HostError, LimitExceeded, Timeout, Trap, Violation
 
 COMMAND: Final = "_start"
 """The export that runs a WASI command (WASI application ABI)."""
@@ -32,6 +40,12 @@ def failed(function: str, outcome: Failure) -> CallFailed:
             )
         case Violation(message=message):
             return AbiViolation(f"guest broke its interface ({function!r}): {message}", outcome)
+        case LimitExceeded(limit, _, message):
+            return GuestLimitExceeded(
+                f"guest exceeded a limit ({function!r}): {message}; raise CallLimits.{limit} if it needs "
+                "more",
+                outcome,
+            )
         case HostError(host_function, message, exception):
             error = HostFunctionError(
                 f"host function {host_function!r} failed ({function!r}): {message}", outcome

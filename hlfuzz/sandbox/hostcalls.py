@@ -7,8 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 from hlfuzz.errors import AbiViolation, GuestExited, UsageError
-from hlfuzz.guest import Guest
-from hlfuzz.model import Exited, Failure, FuncType, HostCallRecord, HostError, Outcome, Value, Violation
+from hlfuzz.guest import CallLimits, Guest
+from hlfuzz.model import (
+    Exited,
+    Failure,
+    FuncType,
+    HostCallRecord,
+    HostError,
+    LimitExceeded,
+    Outcome,
+    Value,
+    Violation,
+)
 from hlfuzz.sandbox.calls import Calls, as_outcome
 from hlfuzz.sandbox.dispatch.asynchronous import outcome_of
 from hlfuzz.sandbox.dispatch.lane import Lane, settling
@@ -30,8 +40,20 @@ class Caller:
     """The guest that called a host function: for use inside that function only."""
 
     def __init__(
-        self, guest: Guest, engine: Engine, gate: Gate, calls: Calls | None, lane: Lane | None
+        self,
+        guest: Guest,
+        engine: Engine,
+        gate: Gate,
+        calls: Calls | None,
+        lane: Lane | None,
+        name: str,
+        most_bytes: int | None,
     ) -> None:
+        self._name = name
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self.exceeded: LimitExceeded | None = None
+        """Set when the host function wanted more bytes than it may move."""
         self._guest = guest
         self._engine = engine
         self._gate = gate
@@ -41,7 +63,8 @@ class Caller:
 
     def memory(self, name: str | None = None) -> GuestMemory:
         """A view of an exported memory, or of the default one."""
-        return GuestMemory(self._guest, self._engine, name, self._check)
+        spend = None if self._most_bytes is None else self._spend
+        return GuestMemory(self._guest, self._engine, name, self._check, spend)
 
     def read(self, address: int, length: int) -> bytes:
         """A private copy of guest memory. Raises `UsageError` out of range."""
@@ -81,7 +104,10 @@ class Caller:
 
     def place(self, *vectors: bytes) -> list[int]:
         """Put byte vectors into memory that the guest allocates; their addresses. Raises as `call`."""
-        result = self._nested("place()").place(vectors)
+        calls = self._nested("place()")
+        if self._most_bytes is not None:
+            self._spend(sum(map(len, vectors)))
+        result = calls.place(vectors)
         if isinstance(result, Failure):
             raise failed("place()", result)
         return result
@@ -108,6 +134,19 @@ class Caller:
             )
         return self._calls
 
+    def _spend(self, count: int) -> None:
+        """Raise when this host function has moved too many bytes with `count` more."""
+        assert self._most_bytes is not None
+        self._bytes += count
+        if self._bytes > self._most_bytes:
+            self.exceeded = LimitExceeded(
+                "host_call_bytes",
+                self._most_bytes,
+                f"host function {self._name!r} moves {self._bytes} bytes or more, over the limit of "
+                f"{self._most_bytes}",
+            )
+            raise failed(self._name, self.exceeded)
+
     def _check(self) -> None:
         if not self._alive:
             raise UsageError(
@@ -130,9 +169,13 @@ class HostCalls:
         gate: Gate,
         state: HostState | None = None,
         lane: Lane | None = None,
+        limits: CallLimits | None = None,
     ) -> None:
         self.state = state
         """What a reset brings back on the host's side."""
+        self._most_bytes = None if limits is None else limits.host_call_bytes
+        self._exceeded: LimitExceeded | None = None
+        """The limit that the host function which ended last has exceeded."""
         self._guest = guest
         self._linked = linked if lane is None else linked.map(settling)
         self._gate = gate
@@ -169,15 +212,22 @@ class HostCalls:
             refuse_references(type_, wanted.key)
         function = self._linked.functions[index]
         results: tuple[Value, ...] = ()
-        caller = Caller(self._guest, engine, self._gate, self.calls, self._lane) if function.caller else None
+        caller = (
+            Caller(self._guest, engine, self._gate, self.calls, self._lane, wanted.key, self._most_bytes)
+            if function.caller
+            else None
+        )
         self._gate.enter_host()
         try:
             returned = function.fn(*args) if caller is None else function.fn(caller, *args)
+            if caller is not None and caller.exceeded is not None:  # the function has caught the error
+                raise failed(wanted.key, caller.exceeded)
             results = canonical_results(returned, type_)
         finally:
             self._gate.leave_host()
             if caller is not None:
                 caller.expire()
+            self._exceeded = None if caller is None else caller.exceeded
             if self.records is not None:
                 self.records.append(HostCallRecord(wanted.key, args, results))
         return results
@@ -185,7 +235,9 @@ class HostCalls:
     def unwound(self, depth: int) -> None:
         self._gate.unwind(depth)
 
-    def failure(self, index: int, error: Exception) -> HostError | Violation | Exited:
+    def failure(self, index: int, error: Exception) -> HostError | Violation | Exited | LimitExceeded:
+        if self._exceeded is not None:  # whatever the host function made of it
+            return self._exceeded
         # the host function found that its guest lied to it, or is how the guest ends itself
         if isinstance(error, AbiViolation | GuestExited):
             return error.outcome

@@ -15,9 +15,18 @@ from hlfuzz.sandbox.values import canonical
 class GuestMemory:
     """One linear memory of a guest. What is written is part of the state: the next reset wipes it."""
 
-    def __init__(self, guest: Guest, engine: Engine, name: str | None, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        guest: Guest,
+        engine: Engine,
+        name: str | None,
+        check: Callable[[], None],
+        spend: Callable[[int], None] | None = None,
+    ) -> None:
+        """`check` raises when it may not be used now, `spend` when so many bytes may not cross any more."""
         self._engine = engine
         self._check = check
+        self._spend = spend
         export = guest.default_memory() if name is None else guest.export(name, ExternKind.MEMORY)
         if export is None:
             raise UsageError(f"no exported memory ({guest.name}): the module keeps its memory to itself")
@@ -36,6 +45,7 @@ class GuestMemory:
         range."""
         self._check()
         start = self._address(address)
+        self._account(start, length)
         data = self._engine.memory_read(self._export, start, length) if start >= 0 and length >= 0 else None
         if data is None:
             raise self._out_of_range("read", address, length)
@@ -45,11 +55,17 @@ class GuestMemory:
         """Write `data`. Raises `UsageError` out of range; then nothing is written."""
         self._check()
         start = self._address(address)
+        self._account(start, len(data))
         if start < 0 or not self._engine.memory_write(self._export, start, bytes(data)):
             raise self._out_of_range("write", address, len(data))
 
     def _address(self, address: int) -> int:
         return address & 0xFFFF_FFFF if self._wraps and -(1 << 31) <= address < 0 else address
+
+    def _account(self, start: int, length: int) -> None:
+        # What is out of range moves no byte, and is refused as that.
+        if self._spend is not None and 0 <= length <= self._engine.memory_size(self._export) - max(start, 0):
+            self._spend(length)
 
     def _out_of_range(self, what: str, address: int, length: int) -> UsageError:
         size = self._engine.memory_size(self._export)

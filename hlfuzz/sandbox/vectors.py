@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 from hlfuzz.errors import UsageError
 from hlfuzz.guest import CONVENTIONS, Guest, find_allocator
 from hlfuzz.guest.allocator import Allocator
-from hlfuzz.model import Export, Failure, FuncType, ValType, Value, Violation
+from hlfuzz.model import Export, Failure, FuncType, LimitExceeded, ValType, Value, Violation
 from hlfuzz.sandbox.engines.base import Engine, Returned
 from hlfuzz.sandbox.values import canonical_args, is_bytes
 from hlfuzz.vmm import Room
@@ -166,8 +166,9 @@ def read_result(
     placed: Sequence[tuple[int, int]],
     engine: Engine,
     memory: Export,
-) -> bytes | Violation:
-    """The bytes that a call's results stand for."""
+    most: int | None,
+) -> bytes | Violation | LimitExceeded:
+    """The bytes that a call's results stand for, `most` of them."""
     numbers = [
         v & _U32 if t is ValType.I32 else v
         for v, t in zip(values, type_.results, strict=True)
@@ -184,12 +185,22 @@ def read_result(
             raise UsageError(
                 f"results {type_} cannot be read as {form!r}: choose one of {', '.join(RESULT_FORMS)}"
             )
-    data = engine.memory_read(memory, address, length) if address >= 0 and length >= 0 else None
-    if data is None:
-        return Violation(
-            f"results name {length} bytes at {address}, outside memory 0..{engine.memory_size(memory)}"
-        )
-    return data
+    size = engine.memory_size(memory)
+    if address >= 0 and 0 <= length <= size - address:
+        exceeded = over_output(length, most)
+        if exceeded is not None:
+            return exceeded
+        data = engine.memory_read(memory, address, length)
+        if data is not None:
+            return data
+    return Violation(f"results name {length} bytes at {address}, outside memory 0..{size}")
+
+
+def over_output(length: int, most: int | None) -> LimitExceeded | None:
+    """The outcome of a call that gives back `length` bytes, if that is more than `most`."""
+    if most is None or length <= most:
+        return None
+    return LimitExceeded("output_bytes", most, f"{length} bytes of output, over the limit of {most}")
 
 
 def _spans(args: Sequence[object], type_: FuncType) -> list[bool] | None:

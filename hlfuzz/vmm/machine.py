@@ -160,6 +160,15 @@ class Machine:
         """Restore the snapshot."""
         return lib.hl_reset(self.pointer)
 
+    def ping(self) -> int:
+        """DONE when the guest side answers an empty request."""
+        return lib.hl_ping(self.pointer)
+
+    def is_clean(self) -> bool:
+        """Whether it is at its snapshot: the guest was asked nothing, and nothing written, since the last
+        reset."""
+        return lib.hl_is_clean(self.pointer) != 0
+
     def host_call(self) -> int:
         """Position in the import list of the host call that waits."""
         if lib.hl_hostcall(self.pointer, self._host_call):

@@ -40,8 +40,12 @@ _WASM_CODES: Final = (
     "allocation-too-large",
     "cast-failure",
 )
-_EXCEPTION: Final = 1000
-"""Code of an uncaught Wasm exception (hlfuzz.h, hl_trap_info)."""
+_OTHER_CODES: Final = {1000: "exception", 1002: "memory-limit", 1003: "table-limit"}
+"""Codes that are not wasmtime's (hlfuzz.h, hl_trap_info)."""
+_LIMITS: Final[dict[int, str]] = {
+    lib.HL_LIMIT_HOSTCALLS: "host_calls",
+    lib.HL_LIMIT_OUTPUT: "output_bytes",
+}
 
 
 _NATIVE_CODES: Final = {
@@ -78,6 +82,11 @@ class TrapInfo:
         """A byte vector is outside memory, as `message` says."""
         return self.kind == lib.HL_TRAP_VECTOR
 
+    @property
+    def limit(self) -> str:
+        """The limit that the call exceeded, as a field of `CallLimits`; empty for anything else."""
+        return _LIMITS.get(self.code, "") if self.kind == lib.HL_TRAP_LIMIT else ""
+
     def name(self, *, native: bool) -> str:
         """The engine-independent code (`hlfuzz.model.TRAP_CODES`); `native`: of a native guest, which can
         cause CPU exceptions by itself."""
@@ -89,6 +98,6 @@ class TrapInfo:
             )
         if self.kind != lib.HL_TRAP_WASM:
             return "guest-fault"
-        if self.code == _EXCEPTION:
-            return "exception"
-        return _WASM_CODES[self.code] if self.code < len(_WASM_CODES) else "other"
+        if self.code < len(_WASM_CODES):
+            return _WASM_CODES[self.code]
+        return _OTHER_CODES.get(self.code, "other")

@@ -37,6 +37,8 @@ class Template:
         cpu_us: int,
         wall_us: int,
         verify_every: int,
+        host_calls: int | None = None,
+        output_bytes: int | None = None,
         make: Callable[[Any], MachineT],
     ) -> MachineT:
         """A VM at the snapshot, as what `make` makes of it. Raises `EnvironmentProblem`, `ForkedProcess`."""
@@ -46,6 +48,7 @@ class Template:
         options.cpu = -1 if cpu is None else cpu
         options.cpu_us, options.wall_us, options.slice_us = cpu_us, wall_us, SLICE_US
         options.verify_every = verify_every
+        options.hostcall_limit, options.output_limit = host_calls or 0, output_bytes or 0
         return make(check(lib.hl_sandbox_new(self.pointer, options, error), error, self._where))
 
 
@@ -67,6 +70,7 @@ class Boot(Machine):
         memory_bytes: int,
         table_elements: int,
         stack_bytes: int,
+        grow_traps: bool = False,
         cpu_us: int,
         wall_us: int,
         globals: Sequence[tuple[ValType, Value]],
@@ -76,6 +80,7 @@ class Boot(Machine):
         options, error = sized("hl_template_options"), new_error()
         options.memory_limit, options.table_limit = memory_bytes, table_elements
         options.stack_bytes = stack_bytes
+        options.flags = lib.HL_TEMPLATE_GROW_TRAPS if grow_traps else 0
         options.start_cpu_us, options.start_wall_us, options.slice_us = cpu_us, wall_us, SLICE_US
         slots = global_slots(globals)
         options.import_values, options.n_import_values = slots.array, slots.count

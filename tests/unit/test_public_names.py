@@ -10,13 +10,13 @@ import pytest
 import hlfuzz
 
 PUBLIC = {
-    "guests": {"Guest", "Limits", "ModuleInfo", "FuncType", "ValType"},
+    "guests": {"Guest", "Limits", "CallLimits", "ModuleInfo", "FuncType", "ValType"},
     "sandboxes": {"Sandbox", "CallContext", "Snapshot", "GuestMemory", "Stats"},
     "event loops": {"Dispatcher", "PendingCall", "AsyncCallContext"},
     "providers": {"HostFunction", "Caller", "Memory", "Table", "Global"},
     "wasi": {"Wasi", "WasiActivity", "WasiCall"},
     "values": {"Value", "Float32", "Float64"},
-    "outcomes": {"Outcome", "Ok", "Trap", "Timeout", "Violation", "HostError", "Exited"},
+    "outcomes": {"Outcome", "Ok", "Trap", "Timeout", "Violation", "HostError", "Exited", "LimitExceeded"},
     "records": {"Call", "CallRecord", "HostCallRecord"},
     "errors": {
         "HlfuzzError", "UsageError", "ModuleError", "LinkError", "StartError", "EnvironmentProblem",
@@ -25,7 +25,7 @@ PUBLIC = {
     },
     "failed calls": {
         "CallFailed", "GuestTrap", "GuestTimeout", "AbiViolation", "HostFunctionError", "GuestError",
-        "GuestExited",
+        "GuestExited", "GuestLimitExceeded",
     },
     "findings": {"Finding"},
 }  # fmt: skip

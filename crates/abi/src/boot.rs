@@ -17,6 +17,14 @@ pub struct Boot {
     pub table_limit: u64,
     /// Wasm stack; the native stack below it is larger.
     pub wasm_stack: u64,
+    /// Bits of [`boot_flag`].
+    pub flags: u64,
 }
 
-const _: () = assert!(size_of::<Boot>() == 72);
+/// `Boot::flags`.
+pub mod boot_flag {
+    /// `memory.grow` and `table.grow` beyond the limits trap, and do not return -1.
+    pub const GROW_TRAPS: u64 = 1;
+}
+
+const _: () = assert!(size_of::<Boot>() == 80);

@@ -8,7 +8,7 @@ mod boot;
 mod mailbox;
 pub mod map;
 
-pub use boot::Boot;
+pub use boot::{Boot, boot_flag};
 pub use mailbox::{
     Control, FromGuest, MAX_VALUES, Mailbox, NO_ALLOCATOR, POSTED_BYTES, POSTED_MODES, PostedHeader,
     TEXT_BYTES, Text, ToGuest, VECTOR_ALLOC_ARGS, VECTOR_BYTES, VECTOR_PARAMS, Value, VectorArea, VectorHead,
@@ -70,6 +70,10 @@ pub mod trap {
     pub const EXCEPTION: u32 = 1000;
     /// An error that is neither a trap nor an exception.
     pub const OTHER: u32 = 1001;
+    /// With `boot_flag::GROW_TRAPS`: `memory.grow` beyond the limit.
+    pub const MEMORY_LIMIT: u32 = 1002;
+    /// With `boot_flag::GROW_TRAPS`: `table.grow` beyond the limit.
+    pub const TABLE_LIMIT: u32 = 1003;
 }
 
 /// `Control::transport`: the guest rings the doorbell after each answer, or spins.

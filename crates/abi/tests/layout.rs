@@ -63,6 +63,7 @@ fn layout() -> String {
         Boot.memory_limit,
         Boot.table_limit,
         Boot.wasm_stack,
+        Boot.flags,
     );
     constants!(
         map::PML4,
@@ -103,6 +104,9 @@ fn layout() -> String {
         bell::FATAL,
         trap::EXCEPTION,
         trap::OTHER,
+        trap::MEMORY_LIMIT,
+        trap::TABLE_LIMIT,
+        boot_flag::GROW_TRAPS,
         transport::SPIN,
         transport::EXIT,
     );

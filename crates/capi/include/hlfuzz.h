@@ -234,6 +234,27 @@
 #define HL_TRAP_VECTOR 6
 
 /**
+ * The call wanted more than its limits allow; the sandbox was restored, with every open call ended.
+ */
+#define HL_TRAP_LIMIT 7
+
+/**
+ * Which limit, in `hl_trap_info.code` of a HL_TRAP_LIMIT: `hostcall_limit`.
+ */
+#define HL_LIMIT_HOSTCALLS 1
+
+/**
+ * `output_limit`.
+ */
+#define HL_LIMIT_OUTPUT 2
+
+/**
+ * Flag of `hl_template_options`: growing a memory or table beyond its limit traps (codes 1002 and 1003), and does not
+ * return -1 to the guest.
+ */
+#define HL_TEMPLATE_GROW_TRAPS 1
+
+/**
  * The results of a byte-vector call do not stand for bytes.
  */
 #define HL_BYTES_NONE 0
@@ -661,6 +682,14 @@ typedef struct hl_sandbox_options {
    * Must be 0.
    */
   uint32_t reserved;
+  /**
+   * Host calls of one call, nested and posted ones included; 0: no limit.
+   */
+  uint64_t hostcall_limit;
+  /**
+   * Bytes that a call of `hl_call_bytes` gives back; 0: no limit.
+   */
+  uint64_t output_limit;
 } hl_sandbox_options;
 
 /**
@@ -695,7 +724,7 @@ typedef struct hl_trap_info {
   uint32_t kind;
   /**
    * Wasm trap: wasmtime's code (0 stack overflow, 1 out-of-bounds memory access, ...), 1000 uncaught exception,
-   * 1001 other. CPU exception: its vector.
+   * 1001 other, 1002 memory limit, 1003 table limit. CPU exception: its vector. Limit: one of `HL_LIMIT_*`.
    */
   uint32_t code;
   /**
@@ -903,9 +932,9 @@ typedef struct hl_template_options {
    */
   uint32_t n_import_values;
   /**
-   * Must be 0.
+   * Bits `HL_TEMPLATE_*`.
    */
-  uint32_t reserved;
+  uint32_t flags;
 } hl_template_options;
 
 /**
@@ -1494,6 +1523,23 @@ int32_t hl_kill(struct hl_sandbox *sandbox);
  * @return HL_DONE, HL_BUSY while a call runs or waits, HL_INVALID for NULL, or HL_DEAD (see `hl_message`).
  */
 int32_t hl_reset(struct hl_sandbox *sandbox);
+
+/**
+ * An empty request: does the guest side still answer? The sandbox is not clean after it.
+ *
+ * @param sandbox The sandbox.
+ * @return HL_DONE when it answered; HL_BUSY while a call runs or waits; HL_INVALID for NULL; else what ended it, as
+ *     `hl_call`.
+ */
+int32_t hl_ping(struct hl_sandbox *sandbox);
+
+/**
+ * Whether the sandbox is at its snapshot: nothing was asked of the guest or written for it since the last reset.
+ *
+ * @param sandbox The sandbox; NULL is not clean.
+ * @return 1, or 0 when it may differ from its snapshot, or cannot go on.
+ */
+int32_t hl_is_clean(const struct hl_sandbox *sandbox);
 
 /**
  * Results of the last call that ended with HL_DONE.

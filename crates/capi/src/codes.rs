@@ -99,6 +99,17 @@ pub const HL_TRAP_RUNTIME: u32 = 4;
 pub const HL_TRAP_ABI: u32 = 5;
 /// `hl_call_bytes`: the allocator or the results name bytes outside memory.
 pub const HL_TRAP_VECTOR: u32 = 6;
+/// The call wanted more than its limits allow; the sandbox was restored, with every open call ended.
+pub const HL_TRAP_LIMIT: u32 = 7;
+
+/// Which limit, in `hl_trap_info.code` of a HL_TRAP_LIMIT: `hostcall_limit`.
+pub const HL_LIMIT_HOSTCALLS: u32 = 1;
+/// `output_limit`.
+pub const HL_LIMIT_OUTPUT: u32 = 2;
+
+/// Flag of `hl_template_options`: growing a memory or table beyond its limit traps (codes 1002 and 1003), and does not
+/// return -1 to the guest.
+pub const HL_TEMPLATE_GROW_TRAPS: u32 = 1;
 
 /// The results of a byte-vector call do not stand for bytes.
 pub const HL_BYTES_NONE: u32 = 0;

@@ -8,7 +8,7 @@ use hlfuzz_vmm::deadline::Deadline;
 use hlfuzz_vmm::posted::Queue;
 use hlfuzz_vmm::reset::Faults;
 use hlfuzz_vmm::sandbox::HostCall;
-use hlfuzz_vmm::{Boot, Level, Options, Sandbox, Status, Transport, TrapCause};
+use hlfuzz_vmm::{Boot, CallLimits, Level, LimitCause, Options, Sandbox, Status, Transport, TrapCause};
 use std::ffi::{CString, c_char};
 use std::time::Duration;
 
@@ -130,6 +130,8 @@ fn fallback() -> hl_sandbox_options {
         idle_us: 0,
         verify_every: 0,
         reserved: 0,
+        hostcall_limit: 0,
+        output_limit: 0,
     }
 }
 
@@ -153,6 +155,10 @@ fn read_options(given: &hl_sandbox_options) -> Result<Options, Failure> {
         slice: (given.slice_us != 0).then(|| Duration::from_micros(given.slice_us)),
         idle: micros(given.idle_us, default.idle),
         verify_every: given.verify_every,
+        limits: CallLimits {
+            host_calls: if given.hostcall_limit == 0 { u64::MAX } else { given.hostcall_limit },
+            output_bytes: if given.output_limit == 0 { u64::MAX } else { given.output_limit },
+        },
     })
 }
 
@@ -310,6 +316,27 @@ pub unsafe extern "C" fn hl_kill(sandbox: *mut hl_sandbox) -> i32 {
 pub unsafe extern "C" fn hl_reset(sandbox: *mut hl_sandbox) -> i32 {
     // SAFETY: the C contract.
     unsafe { hl_sandbox::on_sandbox(sandbox, Sandbox::reset) }
+}
+
+/// An empty request: does the guest side still answer? The sandbox is not clean after it.
+///
+/// @param sandbox The sandbox.
+/// @return HL_DONE when it answered; HL_BUSY while a call runs or waits; HL_INVALID for NULL; else what ended it, as
+///     `hl_call`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_ping(sandbox: *mut hl_sandbox) -> i32 {
+    // SAFETY: the C contract.
+    unsafe { hl_sandbox::on_sandbox(sandbox, |it| if it.is_idle() { it.nop() } else { Status::Busy }) }
+}
+
+/// Whether the sandbox is at its snapshot: nothing was asked of the guest or written for it since the last reset.
+///
+/// @param sandbox The sandbox; NULL is not clean.
+/// @return 1, or 0 when it may differ from its snapshot, or cannot go on.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_is_clean(sandbox: *const hl_sandbox) -> i32 {
+    // SAFETY: the C contract.
+    unsafe { sandbox.as_ref() }.and_then(hl_sandbox::sandbox_ref).is_some_and(Sandbox::is_clean).into()
 }
 
 /// Results of the last call that ended with HL_DONE.
@@ -512,6 +539,14 @@ pub unsafe extern "C" fn hl_trap(sandbox: *mut hl_sandbox, out: *mut hl_trap_inf
         TrapCause::Runtime(text) => (HL_TRAP_RUNTIME, text),
         TrapCause::Abi(text) => (HL_TRAP_ABI, text),
         TrapCause::Vector(text) => (HL_TRAP_VECTOR, text),
+        TrapCause::Limit(LimitCause::HostCalls { allowed }) => {
+            info.code = HL_LIMIT_HOSTCALLS;
+            (HL_TRAP_LIMIT, format!("more than {allowed} host calls in one call"))
+        }
+        TrapCause::Limit(LimitCause::Output { bytes, allowed }) => {
+            info.code = HL_LIMIT_OUTPUT;
+            (HL_TRAP_LIMIT, format!("{bytes} bytes of output, over the limit of {allowed}"))
+        }
     };
     info.message = it.trap_text.as_ptr().cast();
     info.message_len = it.trap_text.len();

@@ -40,7 +40,7 @@ fn fallback() -> hl_template_options {
         slice_us: 0,
         import_values: std::ptr::null(),
         n_import_values: 0,
-        reserved: 0,
+        flags: 0,
     }
 }
 
@@ -147,6 +147,7 @@ fn spec<'a>(module: &'a Module, given: &hl_template_options) -> Result<Spec<'a>,
         memory_limit,
         table_limit,
         wasm_stack,
+        grow_traps: given.flags & HL_TEMPLATE_GROW_TRAPS != 0,
     })
 }
 
@@ -161,6 +162,9 @@ unsafe fn boot(module: *const hl_module, given: *const hl_template_options) -> R
         HL_TRACK_LOG => Tracking::Log,
         other => return Err(Failure::argument(format!("tracking {other} does not exist"))),
     };
+    if given.flags & !HL_TEMPLATE_GROW_TRAPS != 0 {
+        return Err(Failure::argument(format!("flags {:#x} do not exist", given.flags)));
+    }
     let globals: Vec<[u64; 2]> = if given.import_values.is_null() {
         Vec::new()
     } else {

@@ -72,8 +72,8 @@ pub struct hl_template_options {
     pub import_values: *const hl_value,
     /// Number of them.
     pub n_import_values: u32,
-    /// Must be 0.
-    pub reserved: u32,
+    /// Bits `HL_TEMPLATE_*`.
+    pub flags: u32,
 }
 
 /// How a sandbox runs. A 0 means the default.
@@ -100,6 +100,10 @@ pub struct hl_sandbox_options {
     pub verify_every: u32,
     /// Must be 0.
     pub reserved: u32,
+    /// Host calls of one call, nested and posted ones included; 0: no limit.
+    pub hostcall_limit: u64,
+    /// Bytes that a call of `hl_call_bytes` gives back; 0: no limit.
+    pub output_limit: u64,
 }
 
 /// A host call that waits for its answer, or one that was posted. Pointers are valid until the next call.
@@ -121,7 +125,7 @@ pub struct hl_trap_info {
     /// One of `HL_TRAP_*`.
     pub kind: u32,
     /// Wasm trap: wasmtime's code (0 stack overflow, 1 out-of-bounds memory access, ...), 1000 uncaught exception,
-    /// 1001 other. CPU exception: its vector.
+    /// 1001 other, 1002 memory limit, 1003 table limit. CPU exception: its vector. Limit: one of `HL_LIMIT_*`.
     pub code: u32,
     /// CPU exception: 1 when it is a page fault in the guard below the stack.
     pub stack_overflow: u32,

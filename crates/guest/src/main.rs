@@ -11,6 +11,7 @@ mod arena;
 mod boot;
 mod exchange;
 mod heap;
+mod limits;
 mod mem;
 mod platform;
 mod serve;

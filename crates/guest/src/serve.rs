@@ -1,6 +1,7 @@
 //! Serving requests: calls into the module, calls out of it, memories and globals.
 
 use crate::exchange::{self, exchange, set_text};
+use crate::limits::{Exceeded, Limits};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt;
@@ -22,18 +23,14 @@ enum Slot {
 }
 
 pub struct State {
-    pub limits: StoreLimits,
+    pub limits: Limits,
     exports: Vec<Slot>,
     memory: Option<Memory>,
 }
 
 impl State {
     pub fn new(record: &Boot) -> Self {
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(record.memory_limit as usize)
-            .table_elements(record.table_limit as usize)
-            .build();
-        Self { limits, exports: Vec::new(), memory: None }
+        Self { limits: Limits::new(record), exports: Vec::new(), memory: None }
     }
 }
 
@@ -262,7 +259,7 @@ pub fn classify(error: &Error) -> (u32, u32) {
         return (answer::TRAP, trap::EXCEPTION);
     }
     set_text(&alloc::format!("{error:#}"));
-    (answer::TRAP, trap::OTHER)
+    (answer::TRAP, error.downcast_ref::<Exceeded>().map_or(trap::OTHER, |limit| limit.code))
 }
 
 fn publish_memory(store: impl AsContext<Data = State>) {

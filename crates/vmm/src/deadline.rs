@@ -4,6 +4,8 @@
 
 use crate::error::{Error, Result};
 use std::mem::{MaybeUninit, zeroed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Signal that ends KVM_RUN. No handler is ever installed for it: it stays blocked in the thread that runs the vCPU,
@@ -87,7 +89,8 @@ pub fn drain() {
 #[derive(Debug)]
 pub struct Timer {
     id: libc::timer_t,
-    pub thread: i32,
+    /// Whom it kicks, see [`thread_token`].
+    pub thread: u64,
     /// A forked child does not inherit it.
     process: u32,
 }
@@ -96,18 +99,19 @@ pub struct Timer {
 unsafe impl Send for Timer {}
 
 impl Timer {
-    pub fn new(thread: i32) -> Result<Self> {
+    /// For the calling thread.
+    pub fn new() -> Result<Self> {
         // SAFETY: the event is plain data, fully set for SIGEV_THREAD_ID; the id is read only on success.
         unsafe {
             let mut event: libc::sigevent = zeroed();
             event.sigev_notify = libc::SIGEV_THREAD_ID;
             event.sigev_signo = kick_signal();
-            event.sigev_notify_thread_id = thread;
+            event.sigev_notify_thread_id = thread_id();
             let mut id: libc::timer_t = zeroed();
             if libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut id) != 0 {
                 return Err(Error::last_os("creating the deadline's timer"));
             }
-            Ok(Self { id, thread, process: std::process::id() })
+            Ok(Self { id, thread: thread_token(), process: std::process::id() })
         }
     }
 
@@ -149,6 +153,14 @@ pub fn thread_id() -> i32 {
     unsafe { libc::gettid() }
 }
 
+/// A number that no other thread of this process has or will have. The kernel uses a thread's id again once it has ended,
+/// and a timer made for the old thread would never kick the new one.
+pub fn thread_token() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    thread_local!(static TOKEN: u64 = NEXT.fetch_add(1, Relaxed));
+    TOKEN.with(|token| *token)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,7 +178,7 @@ mod tests {
     #[test]
     fn a_timer_kicks_only_while_armed_and_leaves_no_signal_behind() {
         let blocked = Blocked::kick();
-        let timer = Timer::new(thread_id()).unwrap();
+        let timer = Timer::new().unwrap();
         timer.arm(Duration::from_millis(1));
         std::thread::sleep(Duration::from_millis(10));
         assert!(timer.disarm(), "it has fired");

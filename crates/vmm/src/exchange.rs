@@ -1,6 +1,6 @@
 //! The host's half of the exchange: hand over a request, wait for the guest, in either transport.
 
-use crate::deadline::{Blocked, Timer, drain, thread_id};
+use crate::deadline::{Blocked, Timer, drain, thread_token};
 use crate::error::Result;
 use crate::handshake::{publish, take};
 use crate::machine::Exit;
@@ -31,6 +31,7 @@ impl Sandbox {
     /// Hands over the request whose payload is already written.
     #[inline]
     pub(crate) fn begin(&mut self, op: u32) {
+        self.touched();
         let (to, from) = self.words();
         from.store(0, Relaxed);
         match &self.driver {
@@ -147,10 +148,10 @@ impl Sandbox {
 
     /// Runs the vCPU in this thread until its doorbell.
     fn await_exits(&mut self) -> Result<Event> {
-        let thread = thread_id();
+        let thread = thread_token();
         let blocked = Blocked::kick();
         if !matches!(&self.driver, Driver::Exit(Some(timer)) if timer.thread == thread) {
-            self.driver = Driver::Exit(Some(Timer::new(thread)?));
+            self.driver = Driver::Exit(Some(Timer::new()?));
         }
         let (wall_start, cpu_start) = (Instant::now(), self.vcpu_time());
         self.arm(self.options.deadline.left(self.used.cpu, self.used.wall), Duration::ZERO);

@@ -28,6 +28,8 @@ pub struct Spec<'a> {
     pub memory_limit: u64,
     pub table_limit: u64,
     pub wasm_stack: u64,
+    /// Growing a memory or table beyond its limit is a trap, and not -1.
+    pub grow_traps: bool,
 }
 
 /// What can be put into guest RAM.
@@ -187,6 +189,7 @@ impl Image for Spec<'_> {
             memory_limit: self.memory_limit,
             table_limit: self.table_limit,
             wasm_stack: self.wasm_stack,
+            flags: if self.grow_traps { hlfuzz_abi::boot_flag::GROW_TRAPS } else { 0 },
         };
         build_boundary(&mut tables, &record, true, true)?;
         readable.extend(writable.iter().cloned());
@@ -271,6 +274,7 @@ mod tests {
             memory_limit: 0,
             table_limit: 0,
             wasm_stack: 512 << 10,
+            grow_traps: false,
         };
         assert_eq!(spec.ram_size().unwrap_err().kind, Kind::Limit);
         assert!(Spec { arena: 1 << 20, ..spec }.ram_size().is_ok());

@@ -69,5 +69,5 @@ pub use {
     deadline::Deadline,
     error::{Error, Kind, Result},
     host::{Host, Tracking},
-    sandbox::{Interface, Level, Options, Sandbox, Status, Transport, TrapCause},
+    sandbox::{CallLimits, Interface, Level, LimitCause, Options, Sandbox, Status, Transport, TrapCause},
 };

@@ -21,7 +21,9 @@ use crate::snapshot::{PAGE, Snapshot};
 use crate::spin::VcpuThread;
 use calls::Asked;
 use hlfuzz_abi::{Mailbox, Value, transport};
-pub use model::{HostCall, Interface, Level, Options, Stats, Status, Transport, TrapCause};
+pub use model::{
+    CallLimits, HostCall, Interface, Level, LimitCause, Options, Stats, Status, Transport, TrapCause,
+};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -68,6 +70,10 @@ pub struct Sandbox {
     /// TSC when the guest was last set going.
     pub(crate) segment_start: u64,
     phase: Phase,
+    /// Host calls of the open call so far, posted ones too.
+    host_calls_made: u64,
+    /// Nothing was asked of the guest or written for it since the last restore.
+    clean: bool,
     /// Result counts of the open calls, outermost first.
     open: Vec<u32>,
     hostcalls: Vec<HostCall>,
@@ -135,6 +141,7 @@ impl Sandbox {
         it.memory = first_memory;
         it.first_memory = first_memory;
         it.snapshot = Some(snapshot);
+        it.clean = true;
         it.tracking = tracking;
         let exits = claim.is_none();
         it.set_control(if exits { transport::EXIT } else { transport::SPIN });
@@ -168,6 +175,8 @@ impl Sandbox {
             used: Used::default(),
             segment_start: 0,
             phase: Phase::Idle,
+            host_calls_made: 0,
+            clean: false,
             open: Vec::with_capacity(MAX_DEPTH),
             hostcalls: Vec::with_capacity(MAX_DEPTH),
             spare: Vec::with_capacity(MAX_DEPTH),
@@ -269,6 +278,7 @@ impl Sandbox {
             // SAFETY: it is a mailbox, and the vCPU is at rest: it exits after each answer, or was paused above.
             unsafe { self.hot.mailbox.wipe(self.mailbox.as_ptr()) };
         }
+        self.clean = true;
         if let (Driver::Spin(thread), Level::Strict, false) =
             (&self.driver, self.options.level, self.faults.forget_registers)
         {
@@ -313,6 +323,7 @@ impl Sandbox {
         };
         self.machine.set_registers(&snapshot.registers, false)?;
         self.hot.restore(&self.machine, &snapshot, &self.ram, self.faults)?;
+        self.clean = true;
         let mailbox = self.mailbox_ptr();
         // SAFETY: the vCPU is at rest; the words are atomics.
         unsafe {
@@ -380,6 +391,16 @@ impl Sandbox {
         };
         let track = Track { how: self.tracking, everything: self.options.level == Level::Strict };
         Machine::new(&snapshot.host, &self.ram, &self.mailbox, Some(track)).map(drop)
+    }
+
+    /// Whether it is at its snapshot: nothing was asked of the guest or written for it since the last restore.
+    #[inline]
+    pub fn is_clean(&self) -> bool {
+        self.clean && self.dead.is_none()
+    }
+
+    pub(crate) fn touched(&mut self) {
+        self.clean = false;
     }
 
     pub fn is_idle(&self) -> bool {

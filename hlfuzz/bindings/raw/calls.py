@@ -124,12 +124,15 @@ def _read_bytes(method: Method, context: CallContext, returned: Returned, spans:
     where = repr(method.name)
     match method.form, returned:
         case Form.PACKED, int(word):
+            context.claim_output(word & _U32)
             return read_vector(context.memory(), word >> 32, word, where, "result")
         case Form.PAIR, (int(pointer), int(length)):
+            context.claim_output(length & _U32)
             return read_vector(context.memory(), pointer, length, where, "result")
         case Form.INPLACE, int(length):
             parameter, address, room = next(s for s in spans if isinstance(s[0].type, Bytes))
             _check_length(method, length & _U32, room, f"the result in {parameter.name!r}")
+            context.claim_output(length & _U32)
             return read_vector(context.memory(), address, length, where, "result")
         case _:
             raise AssertionError(returned)  # the signature was checked when the guest was opened
@@ -150,6 +153,7 @@ def _read_out(
     if length < 0:
         raise GuestError(method.name, length, f"a negative length for {parameter.name!r}")
     _check_length(method, length, capacity, parameter.name)
+    context.claim_output(length)
     data = read_vector(context.memory(), address, length, repr(method.name), parameter.name)
     return (*others, data) if others else data
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from hlfuzz.guest import Guest
-from hlfuzz.model import Exited, Export, Failure, HostError, Stats, Value, Violation
+from hlfuzz.guest import CallLimits, Guest
+from hlfuzz.model import Exited, Export, Failure, HostError, LimitExceeded, Stats, Value, Violation
 from hlfuzz.vmm import BytesForm, Region, Room, Template
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ Returned: TypeAlias = Value | tuple[Value, ...] | None
 
 Entry: TypeAlias = Callable[[tuple[object, ...], bool], "Returned | Failure"]
 """Calls one export: `entry(args, reset)`. Checks the arguments (`UsageError`); with `reset` the state is the
-snapshot's again when it returns, whatever happened. A timeout restores the snapshot even without `reset`."""
+snapshot's again when it returns, whatever happened. A timeout and an exceeded limit restore the snapshot even
+without `reset`."""
 
 EngineName: TypeAlias = Literal["kvm", "inprocess"]
 
@@ -33,6 +34,7 @@ class Options:
     deadline_us: int = 1_000_000
     wall_deadline_us: int = 10_000_000
     verify: int = 0
+    limits: CallLimits = field(default_factory=CallLimits)
     snapshot: Callable[[bytes], Template] | None = None
     """Where it begins, given the values of the imported globals (`hlfuzz.vmm.global_values`); None: at its
     boot."""
@@ -107,9 +109,9 @@ class HostSide(Protocol):
         could say so themselves."""
         ...
 
-    def failure(self, index: int, error: Exception) -> HostError | Violation | Exited:
-        """The outcome of a call in which `invoke` raised `error`: a violation, or the guest's own end, if
-        that is what it says."""
+    def failure(self, index: int, error: Exception) -> HostError | Violation | Exited | LimitExceeded:
+        """The outcome of a call in which `invoke` raised `error`: a violation, the guest's own end, or
+        an exceeded limit, if that is what it says."""
         ...
 
 
@@ -153,6 +155,14 @@ class Engine(Protocol):
 
     def global_set(self, export: Export, value: Value) -> None:
         """Set an exported mutable global to a value in canonical form."""
+        ...
+
+    def is_clean(self) -> bool:
+        """Whether it is at its snapshot: no guest code ran, and nothing was written, since the last reset."""
+        ...
+
+    def ping(self) -> bool:
+        """Whether the guest side still answers; leaves it to be reset."""
         ...
 
     def verify(self) -> int | None:

@@ -55,6 +55,7 @@ def booted(guest: Guest, host: HostSide, runner: MakeRunner) -> Template:
         memory_bytes=guest.memory_limit,
         table_elements=limits.table_elements,
         stack_bytes=limits.stack_bytes,
+        grow_traps=limits.grow == "trap",
         cpu_us=round(seconds * 1e6),
         wall_us=round(seconds * 1e7),
         globals=values,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from hlfuzz.errors import HlfuzzError, UsageError
-from hlfuzz.guest import Guest
+from hlfuzz.guest import CallLimits, Guest
 from hlfuzz.model import (
     Exited,
     Export,
@@ -14,6 +14,7 @@ from hlfuzz.model import (
     FuncType,
     GlobalType,
     HostError,
+    LimitExceeded,
     Stats,
     Timeout,
     Trap,
@@ -43,19 +44,28 @@ _POINTER_AND_LENGTH: Final = 2
 class KvmEngine:
     """The engine of one sandbox, over one `Machine`."""
 
-    def __init__(self, guest: Guest, host: HostSide, machine: Machine, deadline_us: int) -> None:
+    def __init__(
+        self,
+        guest: Guest,
+        host: HostSide,
+        machine: Machine,
+        deadline_us: int,
+        limits: CallLimits | None = None,
+    ) -> None:
+        """`limits` are those that the machine enforces; None while the guest starts."""
         self._guest = guest
         self._host = host
         self._state = host.state
         self._machine = machine
         self._deadline_us = deadline_us
+        self._limits = limits
         self._imports = [
             (t, Slots(t.results)) if isinstance(t := i.type, FuncType) else None for i in guest.info.imports
         ]
         default = guest.default_memory()
         self._default_memory = -1 if default is None else default.index
         self._depth = 0
-        self._failure: HostError | Violation | Exited | None = None
+        self._failure: HostError | Violation | Exited | LimitExceeded | None = None
         self._ended: Failure | None = None
         """Outcome of a nested call that ended every open call with it."""
         self.asked_host = False
@@ -156,6 +166,12 @@ class KvmEngine:
     def global_set(self, export: Export, value: Value) -> None:
         self._machine.global_set(export, cast("GlobalType", export.type), value)
 
+    def is_clean(self) -> bool:
+        return self._machine.is_clean()
+
+    def ping(self) -> bool:
+        return self._machine.ping() == status.DONE
+
     def verify(self) -> int | None:
         return self._machine.differing_pages()
 
@@ -205,7 +221,10 @@ class KvmEngine:
         except Exception as e:
             if self._ended is not None:
                 return status.TRAP
-            self._failure = failure = self._host.failure(index, e)
+            failure = self._host.failure(index, e)
+            if isinstance(failure, LimitExceeded) and self._limits is not None:
+                return self._stop(failure)
+            self._failure = failure
             return self._machine.fail("" if isinstance(failure, Exited) else failure.message)
         finally:
             self._depth -= 1
@@ -214,10 +233,19 @@ class KvmEngine:
         slots.put(values)
         return self._machine.resume(slots)
 
+    def _stop(self, outcome: Failure) -> int:
+        """End every open call with `outcome`, and restore the snapshot."""
+        if self._machine.kill() != status.DONE:
+            raise self._dead()
+        self._ended = outcome
+        return status.TRAP
+
     def _trapped(self) -> Failure:
         trap = self._machine.trap()
         # whatever the guest answered to it: a failure is told once, and to nobody else
         failure, self._failure = self._failure, None
+        if trap.limit and self._limits is not None:
+            return self._end(LimitExceeded(trap.limit, getattr(self._limits, trap.limit), trap.message))
         if trap.by_vector:
             return Violation(trap.message)
         if trap.by_host and failure is not None:
@@ -292,9 +320,11 @@ def open_kvm(guest: Guest, host: HostSide, options: Options) -> KvmEngine:
         cpu_us=options.deadline_us,
         wall_us=options.wall_deadline_us,
         verify_every=options.verify,
+        host_calls=options.limits.host_calls,
+        output_bytes=options.limits.output_bytes,
         make=make,
     )
-    return KvmEngine(guest, host, machine, options.deadline_us)
+    return KvmEngine(guest, host, machine, options.deadline_us, options.limits)
 
 
 def _named(violation: Violation, room: Room) -> Violation:

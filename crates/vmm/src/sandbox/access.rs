@@ -78,6 +78,7 @@ impl Sandbox {
         if self.layout.guest == Guest::Native && !self.layout.may_write(ptr, bytes.len() as u64) {
             return Ok(false);
         }
+        self.touched();
         let start = to as usize - self.ram.as_ptr() as usize;
         for page in start / PAGE..=(start + bytes.len() - 1) / PAGE {
             self.hot.insert(page as u32);

@@ -1,6 +1,6 @@
 //! Calls into the guest and out of it: requests, the waiting, and what the answers mean.
 
-use super::{Event, HostCall, MAX_DEPTH, Phase, Sandbox, Status, TrapCause, Used};
+use super::{Event, HostCall, LimitCause, MAX_DEPTH, Phase, Sandbox, Status, TrapCause, Used};
 use crate::deadline::Deadline;
 use crate::machine::Exit;
 use hlfuzz_abi::{MAX_VALUES, ToGuest, Value, answer, op};
@@ -44,12 +44,19 @@ impl Sandbox {
             return self.invalid(format!("calls nested deeper than {MAX_DEPTH}"));
         }
         if self.open.is_empty() {
-            self.used = Used::default();
+            self.begin_outermost();
         }
         self.stats.calls += 1;
         self.open.push(results);
         self.request(op::CALL, export, args);
         self.go()
+    }
+
+    /// Deadline and limits begin anew.
+    #[inline]
+    pub(super) fn begin_outermost(&mut self) {
+        self.used = Used::default();
+        self.host_calls_made = 0;
     }
 
     /// Whether the outermost call that begins next is to be followed by a reset.
@@ -221,6 +228,9 @@ impl Sandbox {
         {
             return self.violated(why);
         }
+        if self.host_calls_made > self.options.limits.host_calls {
+            return self.too_many_host_calls();
+        }
         match word {
             answer::DONE if self.asked != Asked::Unwind => {
                 let n = self.open.pop().unwrap_or(0) as usize;
@@ -237,6 +247,10 @@ impl Sandbox {
                     return self.violated("host calls nested too deep".into());
                 }
                 self.stats.hostcalls += 1;
+                self.host_calls_made += 1;
+                if self.host_calls_made > self.options.limits.host_calls {
+                    return self.too_many_host_calls();
+                }
                 self.read_values(params as usize);
                 let args = std::mem::replace(&mut self.results, self.spare.pop().unwrap_or_default());
                 self.hostcalls.push(HostCall { import: aux, args });
@@ -336,12 +350,20 @@ impl Sandbox {
             (&raw mut (*mailbox).from_guest.posted).write_volatile(0);
         }
         self.stats.posted += self.posted.calls.len() as u64;
+        self.host_calls_made += self.posted.calls.len() as u64;
         Ok(())
     }
 
     /// The guest broke the protocol: nothing it says can be used any more, but the snapshot can.
     pub(super) fn violated(&mut self, why: String) -> Status {
         self.end_by(TrapCause::Abi(why))
+    }
+
+    /// Posted calls of a call that went too far are not handed over.
+    #[cold]
+    fn too_many_host_calls(&mut self) -> Status {
+        self.posted.clear();
+        self.end_by(TrapCause::Limit(LimitCause::HostCalls { allowed: self.options.limits.host_calls }))
     }
 
     fn stopped(&mut self, exit: Exit) -> Status {
@@ -359,7 +381,7 @@ impl Sandbox {
         self.end_by(cause)
     }
 
-    fn end_by(&mut self, cause: TrapCause) -> Status {
+    pub(super) fn end_by(&mut self, cause: TrapCause) -> Status {
         self.stats.traps += 1;
         let why = format!("{cause:?}");
         self.trap = Some(cause);

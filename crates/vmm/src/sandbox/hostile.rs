@@ -63,6 +63,7 @@ fn snapshot() -> Arc<Snapshot> {
         memory_limit: 1 << 20,
         table_limit: 0,
         wasm_stack: 64 << 10,
+        grow_traps: false,
     };
     let size = spec.ram_size().unwrap();
     let file = memory_file(size).unwrap();

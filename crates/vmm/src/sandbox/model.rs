@@ -38,6 +38,22 @@ pub struct Options {
     pub idle: Duration,
     /// Compare all memory with the snapshot every so many resets; 0: never.
     pub verify_every: u32,
+    pub limits: CallLimits,
+}
+
+/// What one call from outside may use, nested calls included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallLimits {
+    /// Host calls, posted ones too.
+    pub host_calls: u64,
+    /// Bytes that a byte-vector call gives back.
+    pub output_bytes: u64,
+}
+
+impl Default for CallLimits {
+    fn default() -> Self {
+        Self { host_calls: u64::MAX, output_bytes: u64::MAX }
+    }
 }
 
 impl Default for Options {
@@ -50,6 +66,7 @@ impl Default for Options {
             slice: None,
             idle: Duration::from_millis(20),
             verify_every: 0,
+            limits: CallLimits::default(),
         }
     }
 }
@@ -88,6 +105,15 @@ pub enum TrapCause {
     Abi(String),
     /// `call_bytes`: the allocator or the results name bytes outside memory.
     Vector(String),
+    /// The call wanted more than `CallLimits` allow; the sandbox was restored.
+    Limit(LimitCause),
+}
+
+/// Which of `CallLimits` a call exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitCause {
+    HostCalls { allowed: u64 },
+    Output { bytes: u64, allowed: u64 },
 }
 
 /// An import call that waits for its answer.

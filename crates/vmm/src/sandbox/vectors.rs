@@ -4,7 +4,7 @@
 //! vectors are written to guest RAM between two calls. Either may make host calls and outlast a slice, so what is left
 //! to do is kept here, and done when the call that is open ends (`finish_call`).
 
-use super::{Phase, Sandbox, Status, TrapCause, Used};
+use super::{LimitCause, Phase, Sandbox, Status, TrapCause};
 use hlfuzz_abi::{
     Mailbox, NO_ALLOCATOR, VECTOR_ALLOC_ARGS, VECTOR_BYTES, VECTOR_PARAMS, Value, VectorArea, VectorHead, op,
 };
@@ -219,7 +219,7 @@ impl Sandbox {
         }
         let area = offset_of!(Mailbox, vector);
         self.hot.mailbox.by_host(area..area + offset_of!(VectorArea, data) + data.len());
-        self.used = Used::default();
+        self.begin_outermost();
         self.stats.calls += 1;
         self.open.push(results);
         self.request(op::BYTES, call.export, call.args);
@@ -330,7 +330,11 @@ impl Sandbox {
             Form::Packed => (word(0) >> 32, word(0) & WORD),
             Form::InPlace => (self.vector.address, word(0) & WORD),
         };
+        let allowed = self.options.limits.output_bytes;
         match self.view(None, address, len) {
+            Ok(Some(_)) if len > allowed => {
+                self.end_by(TrapCause::Limit(LimitCause::Output { bytes: len, allowed }))
+            }
             Ok(Some(at)) => {
                 if len != 0 {
                     // SAFETY: `view` checked the range; the guest is at rest.

@@ -97,6 +97,7 @@ pub fn template_with(tracking: Tracking, elf: &[u8], artifact: &[u8]) -> Templat
         memory_limit: 1 << 20,
         table_limit: 0,
         wasm_stack: 64 << 10,
+        grow_traps: false,
     };
     let mut exports = vec![Some((2, 1)); 26];
     (exports[RUN as usize], exports[DUMP as usize]) = (Some((17, 1)), Some((2, 64)));

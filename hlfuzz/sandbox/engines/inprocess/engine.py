@@ -8,8 +8,20 @@ from typing import Final, cast
 
 import wasmtime
 
+from hlfuzz.errors import UsageError
 from hlfuzz.guest import Guest
-from hlfuzz.model import Exited, Export, Failure, FuncType, HostError, Stats, Timeout, Value, Violation
+from hlfuzz.model import (
+    Exited,
+    Export,
+    Failure,
+    FuncType,
+    HostError,
+    LimitExceeded,
+    Stats,
+    Timeout,
+    Value,
+    Violation,
+)
 from hlfuzz.sandbox.engines.base import EngineName, Entry, HostSide, Options, Returned
 from hlfuzz.sandbox.engines.inprocess import shims
 from hlfuzz.sandbox.engines.inprocess.crossing import Raw, lift, lower, lowered
@@ -38,6 +50,8 @@ class InProcessEngine:
         self._guest = guest
         self._host = host
         self._deadline_us = options.deadline_us
+        self._most_host_calls = options.limits.host_calls
+        self._host_calls_made = 0
         self._seconds = (options.deadline_us / 1e6, options.wall_deadline_us / 1e6)
         modules = modules_of(guest)
         engine = new_engine(guest)
@@ -56,9 +70,12 @@ class InProcessEngine:
         self._interrupts = Interrupts(engine.increment_epoch) if guest.info.functions_imported else None
         self._depth = 0
         self._failure: HostError | Violation | Exited | None = None
+        self._exceeded: LimitExceeded | None = None
+        """The limit that has ended the outermost call, whatever a host function makes of it."""
         self._escaping: BaseException | None = None
         self._calls = self._host_calls = self._traps = self._timeouts = self._resets = 0
         self._instance: Instance | None = None
+        self._clean = True
         self._live()
 
     @property
@@ -74,6 +91,7 @@ class InProcessEngine:
             instance = self._live()
             func = instance.function(export.name) if shim is None else instance.shimmed(shim)
             self._calls += 1
+            self._clean = False
             outermost = self._depth == 0
             try:
                 result = self._run(func, raw, self._seconds)
@@ -83,7 +101,7 @@ class InProcessEngine:
                     self._host.unwound(0)
                     self.reset()
                 raise
-            if outermost and (reset or isinstance(result, Timeout)):
+            if outermost and (reset or isinstance(result, Timeout | LimitExceeded)):
                 self.reset()
             if isinstance(result, Failure):
                 return result
@@ -99,6 +117,7 @@ class InProcessEngine:
         self._resets += 1
         self._drop()
         self._live()
+        self._clean = True
 
     def memory_size(self, memory: Export) -> int:
         instance = self._live()
@@ -118,6 +137,7 @@ class InProcessEngine:
         if address + len(data) > mem.data_len(instance.store):
             return False
         if data:
+            self._clean = False
             mem.write(instance.store, data, address)
         return True
 
@@ -125,7 +145,14 @@ class InProcessEngine:
         return self._live().global_get(export)
 
     def global_set(self, export: Export, value: Value) -> None:
+        self._clean = False
         self._live().global_set(export, value)
+
+    def is_clean(self) -> bool:
+        return self._clean
+
+    def ping(self) -> bool:
+        return self._instance is not None
 
     def verify(self) -> int | None:
         return None
@@ -152,18 +179,28 @@ class InProcessEngine:
     def host_call(self, index: int, type_: FuncType, raw: tuple[Raw, ...]) -> Raw | list[Raw]:
         """A host function, called by the front shim; the last result tells the shim to trap."""
         self._host_calls += 1
+        self._host_calls_made += 1
         results: list[Raw] = [0] * len(lowered(type_.results))
         stop = 1
+        most = self._most_host_calls
+        if most is not None and self._host_calls_made > most:
+            self._exceeded = LimitExceeded("host_calls", most, f"more than {most} host calls in one call")
+            return [*results, stop] if results else stop
         try:
             args = () if any(t.is_reference for t in type_.params) else lift(raw, type_.params)
             self._leave_guest()
             values = self._host.invoke(index, args, self)
             self._enter_guest()
-            if not self._deadline.fired:  # in a nested call, which the host function may have hidden
+            # In a nested call, which the host function may have hidden.
+            if not self._deadline.fired and self._exceeded is None:
                 results = lower(values, type_.results)
                 stop = 0
         except Exception as e:
-            self._failure = self._host.failure(index, e)
+            failure = self._host.failure(index, e)
+            if isinstance(failure, LimitExceeded):
+                self._exceeded = self._exceeded or failure
+            else:
+                self._failure = failure
         except BaseException as e:
             self._escaping = e
         finally:
@@ -192,7 +229,8 @@ class InProcessEngine:
                 self._leave_guest()
         if self._interrupts is not None:
             self._interrupts.hold()
-        self._failure = self._escaping = None
+        self._failure = self._escaping = self._exceeded = None
+        self._host_calls_made = 0
         self._deadline.start(*seconds)
         try:
             outcome = self._call(func, raw)
@@ -219,6 +257,8 @@ class InProcessEngine:
         if self._deadline.fired:
             self._timeouts += self._depth == 1
             return Timeout(self._deadline_us)
+        if self._exceeded is not None:
+            return self._exceeded
         if self._failure is not None:
             failure, self._failure = self._failure, None
             return failure
@@ -255,6 +295,11 @@ class InProcessEngine:
 
 def open_inprocess(guest: Guest, host: HostSide, options: Options) -> InProcessEngine:
     """Open the engine. Raises `ModuleError`, `StartError`, `EnvironmentProblem`."""
+    if guest.limits.grow == "trap":
+        raise UsageError(
+            f"Limits(grow='trap') needs a micro-VM ({guest.name}): the wasmtime package can only let a grow "
+            "fail; open the sandbox with engine='kvm'"
+        )
     return InProcessEngine(guest, host, options)
 
 

@@ -228,6 +228,7 @@ impl Judge {
                 }
                 self.all_ended();
             }
+            TrapCause::Limit(cause) => panic!("{self}: {cause:?} where nothing is limited"),
             TrapCause::Abi(_) | TrapCause::Exception(_) => {
                 self.lies += 1;
                 self.all_ended();
