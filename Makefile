@@ -5,6 +5,7 @@
 #   make bench      the benchmark table; BENCH=--json for a document
 #   make verifiers  a million damaged FlatBuffers: what C++ rejects, we must reject (a few minutes)
 #   make install-c  header, library and pkg-config file for C and C++ programs; PREFIX=/usr/local DESTDIR=
+#   make fuzz-self  lies in the mailbox, and random machine code, against our own host side: ten million cases (a while)
 #   make lint       formatting, types, layers
 #   make docs       the documentation as HTML, in site/
 #   make clean      removes everything that these commands made
@@ -58,6 +59,11 @@ install-c:
 	ln -sf libhlfuzz.so.$(ABI) $(DESTDIR)$(PREFIX)/lib/libhlfuzz.so
 	sed -e 's|@prefix@|$(PREFIX)|' -e 's|@version@|$(VERSION)|' crates/capi/hlfuzz.pc.in \
 		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/hlfuzz.pc
+
+# With overflow checks, as in the tests. A failure names its seed: HLFUZZ_FUZZ_SEED=… HLFUZZ_FUZZ_CASES=1 shows it again.
+fuzz-self:
+	HLFUZZ_FUZZ_CASES=10000000 RUST_TEST_THREADS=1 cargo test --locked -p hlfuzz-vmm --lib sandbox::hostile
+	HLFUZZ_FUZZ_CODE=200000 RUST_TEST_THREADS=1 cargo test --locked -p hlfuzz-vmm --test random_code
 
 lint: .venv/native
 	$(BIN)/ruff check .

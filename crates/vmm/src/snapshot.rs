@@ -116,7 +116,7 @@ impl Snapshot {
             if self.has_data(page) {
                 have == std::slice::from_raw_parts(self.view.as_ptr().add(page as usize * PAGE), PAGE)
             } else {
-                have.iter().all(|byte| *byte == 0)
+                have == ZERO.0
             }
         }
     }

@@ -3,6 +3,8 @@
 // each test uses a part of it
 #![allow(dead_code)]
 
+pub mod code;
+
 use hlfuzz_vmm::image::Spec;
 use hlfuzz_vmm::*;
 use std::process::Command;
@@ -84,16 +86,16 @@ pub fn guest() -> Vec<u8> {
 
 pub fn template(tracking: Tracking) -> Template {
     let elf = guest();
-    template_with(tracking, &elf, &elf)
+    template_with(tracking, &elf, &elf, 24 << 20)
 }
 
 /// `artifact`: any ELF with a page-aligned text section.
-pub fn template_with(tracking: Tracking, elf: &[u8], artifact: &[u8]) -> Template {
+pub fn template_with(tracking: Tracking, elf: &[u8], artifact: &[u8], arena: u64) -> Template {
     let spec = Spec {
         runtime: elf,
         artifact,
         heap: 1 << 20,
-        arena: 24 << 20,
+        arena,
         memory_limit: 1 << 20,
         table_limit: 0,
         wasm_stack: 64 << 10,
