@@ -308,10 +308,11 @@ class Sandbox(DispatchedCalls):
         if self._gate.is_closed:
             return
         if not self._gate.is_forked:
+            if self._lane is None or not self._lane.is_busy:
+                self._gate.check_idle()
             self._gate.check_thread()
             if self._lane is not None:
                 self._lane.close()
-            self._gate.check_idle()
         self._gate.close()
         self._engine.close()
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from dispatched import GUEST, threads_named
-from needs import require_kvm
 
 import hlfuzz
 from hlfuzz import Caller, Guest, Sandbox
@@ -20,12 +19,6 @@ LONG = 60.0
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """A test in an event loop; what does not end fails."""
     asyncio.run(asyncio.wait_for(main(), LONG))
-
-
-@pytest.fixture
-def engine() -> str:
-    require_kvm()
-    return "kvm"
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from dispatched import GUEST
-from needs import require_kvm
 
 import hlfuzz
 from hlfuzz import Dispatcher, Guest, PendingCall, Sandbox
@@ -33,12 +32,6 @@ class Loop:
         while not done():
             assert self._selector.select(30), "nothing became ready"
             self.dispatcher.process_events()
-
-
-@pytest.fixture
-def engine() -> str:
-    require_kvm()
-    return "kvm"
 
 
 @pytest.fixture

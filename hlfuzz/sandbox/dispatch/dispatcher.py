@@ -29,6 +29,7 @@ class Dispatcher:
         """The asyncio loop that it serves; None: another kind."""
         self._lanes: WeakValueDictionary[int, Lane] = WeakValueDictionary()
         self._ready: deque[int] = deque()
+        self._posted: deque[int] = deque()
         self._next = 0
         self._processing = False
 
@@ -51,6 +52,7 @@ class Dispatcher:
         count = 0
         try:
             self._ready += self.bell.ready()
+            self._ready += [self._posted.popleft() for _ in range(len(self._posted))]
             while self._ready:
                 lane = self._lanes.get(self._ready.popleft())
                 if lane is not None:  # else it was closed meanwhile
@@ -71,6 +73,11 @@ class Dispatcher:
             self.loop.add_reader(self.fileno(), self.process_events)
         self._lanes[self._next] = lane
         return self._next
+
+    def post(self, tag: int) -> None:
+        """Any thread: the lane is ready."""
+        self._posted.append(tag)
+        self.bell.ring()
 
     def again(self, tag: int) -> None:
         """The lane has more to do; not now."""

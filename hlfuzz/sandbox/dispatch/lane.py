@@ -24,11 +24,11 @@ class Worker(Protocol):
 
     away: bool
 
-    def end(self) -> int | None:
+    def end(self) -> Any | None:
         """What was handed over has ended with this; None: it has not."""
         ...
 
-    def wait_end(self) -> int:
+    def wait_end(self) -> Any:
         """Sleep until the end."""
         ...
 
@@ -194,7 +194,7 @@ class Lane:
         if code is not None:
             self._go_on(self._away, code)
 
-    def pause(self) -> int:
+    def pause(self) -> Any:
         """The worker is at work: what it ends with. Gives way in a turn, and sleeps elsewhere."""
         assert self.worker is not None
         turn = current()

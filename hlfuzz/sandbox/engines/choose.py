@@ -7,6 +7,7 @@ import warnings
 
 from hlfuzz.errors import EnvironmentProblem, HlfuzzWarning, UsageError
 from hlfuzz.guest import Guest
+from hlfuzz.sandbox.dispatch.threaded import ThreadedEngine
 from hlfuzz.sandbox.engines.base import Engine, HostSide, Options
 from hlfuzz.vmm import probe
 
@@ -40,7 +41,7 @@ def open_engine(name: str, guest: Guest, host: HostSide, options: Options) -> En
             from hlfuzz.sandbox.engines.inprocess.engine import open_inprocess
 
             if options.lane is not None:
-                raise UsageError(f"dispatch= needs a micro-VM ({guest.name}): open it with engine='kvm'")
+                return ThreadedEngine(host, options.lane, lambda side: open_inprocess(guest, side, options))
             return open_inprocess(guest, host, options)
         case _:
             raise UsageError(f"unknown engine (Sandbox engine={name!r}): choose auto, kvm or inprocess")

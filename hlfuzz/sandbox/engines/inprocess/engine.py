@@ -66,8 +66,9 @@ class InProcessEngine:
         self._starts = [] if modules.start is None else [(modules.start, START)]
         if exports_initialize(guest):
             self._starts.append((INITIALIZE, repr(INITIALIZE)))
-        self._deadline = Deadline(engine.increment_epoch)
-        self._interrupts = Interrupts(engine.increment_epoch) if guest.info.functions_imported else None
+        self._stop = engine.increment_epoch
+        self._deadline = Deadline(self._stop)
+        self._interrupts = Interrupts(self._stop) if guest.info.functions_imported else None
         self._depth = 0
         self._failure: HostError | Violation | Exited | None = None
         self._exceeded: LimitExceeded | None = None
@@ -172,6 +173,11 @@ class InProcessEngine:
             timeouts=self._timeouts,
             resets=self._resets,
         )
+
+    def stop(self) -> None:
+        """End the guest's code soon, from any thread; what comes of it is not to be used, and a reset must
+        follow."""
+        self._stop()
 
     def close(self) -> None:
         self._drop()
