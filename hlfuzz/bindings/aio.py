@@ -4,59 +4,50 @@ event loop's."""
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from hlfuzz.bindings.client import TypedGuest, client_of
-from hlfuzz.bindings.host import Invoke
 from hlfuzz.bindings.interface import Interface
 from hlfuzz.errors import UsageError
 from hlfuzz.guest import Guest
+from hlfuzz.sandbox import prepare, settled
 
 H = TypeVar("H")
-T = TypeVar("T")
 
 
 class AsyncTypedGuest(Generic[H]):
-    """A client whose calls are awaited. Calls of one client run one after the other, in the order they were
-    made.
+    """A client whose calls are awaited: a `TypedGuest` in a dispatched sandbox (docs/event-loops.md).
 
-    Host methods run in the event loop's thread, and may be coroutine functions; the guest waits meanwhile. A
-    call that is cancelled still runs to its end or deadline before the next one begins. Raises as
-    `TypedGuest`.
+    Calls of one client run one after the other, in the order in which they were made. Host methods run in
+    the event loop's thread, and may be coroutine functions; the guest waits meanwhile. A call that is
+    cancelled stops the guest. Raises as `TypedGuest`.
     """
 
     _interface: ClassVar[Interface]
     _service: ClassVar[str]
 
-    def __init__(self, thread: ThreadPoolExecutor, client: TypedGuest[Any], owned: bool) -> None:
-        self._thread = thread
+    def __init__(self, client: TypedGuest[Any], owned: bool) -> None:
         self._client = client
         self._owned = owned
-        self._closed = False
 
     @classmethod
     async def open(
         cls, guest: Guest | str | os.PathLike[str] | bytes, *, host: H | None = None, **options: Any
     ) -> Self:
         """As `TypedGuest.open`, with the same options."""
-        loop = asyncio.get_running_loop()
+
+        def loaded() -> Guest:
+            found = guest if isinstance(guest, Guest) else Guest.load(guest)
+            prepare(found, options.get("engine", "auto"))
+            return found
+
         client = client_of(cls._interface, cls._service)
-        thread = ThreadPoolExecutor(1, thread_name_prefix=f"hlfuzz-{cls.__name__}")
-
-        def opened() -> TypedGuest[Any]:
-            return client.open_with(guest, host, _invoker(loop), **options)
-
-        try:
-            return cls(thread, await loop.run_in_executor(thread, opened), True)
-        except BaseException:
-            thread.shutdown(wait=False)
-            raise
+        ready = await asyncio.to_thread(loaded)
+        return cls(client.open_with(ready, host, _invoke, dispatch="asyncio", **options), True)
 
     @property
     def interface(self) -> Interface:
@@ -68,21 +59,15 @@ class AsyncTypedGuest(Generic[H]):
         """Open a call context: the same methods, with state that lives to the end of the block."""
         if not self._owned:
             raise UsageError("a call context is open already (context() of a context): finish it first")
-        inner = await self._run(self._client.context)
-        view = type(self)(self._thread, inner, False)
-        try:
-            yield view
-        finally:
-            await asyncio.shield(self._run(inner.finish))
+        box = self._client.sandbox
+        async with box.acontext() as context:
+            yield type(self)(self._client.within(context.context), False)
 
     async def close(self) -> None:
-        """Close the sandbox and end its thread; again does nothing."""
+        """Close the sandbox; calls in progress end. Again does nothing."""
         if not self._owned:
             raise UsageError("a call context ends with its block (close() of a context)")
-        if not self._closed:
-            self._closed = True
-            await asyncio.shield(self._run(self._client.close))
-            self._thread.shutdown()
+        await self._client.sandbox.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,20 +78,9 @@ class AsyncTypedGuest(Generic[H]):
         await self.close()
 
     async def _call(self, method: str, *arguments: Any) -> Any:
-        return await self._run(lambda: self._client.invoke(method, *arguments))
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await self._client.sandbox.arun(lambda: self._client.invoke(method, *arguments))
 
 
-def _invoker(loop: asyncio.AbstractEventLoop) -> Invoke:
-    """Runs host methods in the loop's thread, while the guest's thread waits."""
-
-    def invoke(function: Callable[..., Any], *arguments: Any) -> Any:
-        async def run() -> Any:
-            result = function(*arguments)
-            return await result if inspect.isawaitable(result) else result
-
-        return asyncio.run_coroutine_threadsafe(run(), loop).result()
-
-    return invoke
+def _invoke(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a host method, and wait for it when it is a coroutine."""
+    return settled(function(*arguments))

@@ -120,7 +120,11 @@ class TypedGuest(Generic[H]):
         """Open a call context: the same methods, with state that lives until `finish()`."""
         if not self._owned:
             raise UsageError("a call context is open already (context() of a context): finish it first")
-        return type(self)(self._box, self._box.context(), self._methods, False)
+        return self.within(self._box.context())
+
+    def within(self, context: CallContext) -> Self:
+        """The same methods, in a call context of its sandbox."""
+        return type(self)(self._box, context, self._methods, False)
 
     def finish(self) -> None:
         """End the call context that this client was made for; again does nothing. Raises `UsageError` for a

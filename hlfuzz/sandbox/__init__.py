@@ -9,7 +9,7 @@ from hlfuzz.sandbox.dispatch.dispatcher import Dispatcher
 from hlfuzz.sandbox.dispatch.lane import settled
 from hlfuzz.sandbox.dispatch.pending import PendingCall
 from hlfuzz.sandbox.engines.base import EngineName, Returned
-from hlfuzz.sandbox.engines.choose import why_no_kvm
+from hlfuzz.sandbox.engines.choose import prepare, why_no_kvm
 from hlfuzz.sandbox.hostcalls import Caller
 from hlfuzz.sandbox.memory import Globals, GuestMemory
 from hlfuzz.sandbox.providers import Global, HostFunction, Memory, Provider, Table
@@ -41,6 +41,7 @@ __all__ = [
     "Wasi",
     "WasiActivity",
     "WasiCall",
+    "prepare",
     "settled",
     "why_no_kvm",
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import warnings
+from typing import Literal
 
 from hlfuzz.errors import EnvironmentProblem, HlfuzzWarning, UsageError
 from hlfuzz.guest import Guest
 from hlfuzz.sandbox.dispatch.threaded import ThreadedEngine
-from hlfuzz.sandbox.engines.base import Engine, HostSide, Options
+from hlfuzz.sandbox.engines.base import Engine, EngineName, HostSide, Options
 from hlfuzz.vmm import probe
 
 
@@ -45,6 +46,21 @@ def open_engine(name: str, guest: Guest, host: HostSide, options: Options) -> En
             return open_inprocess(guest, host, options)
         case _:
             raise UsageError(f"unknown engine (Sandbox engine={name!r}): choose auto, kvm or inprocess")
+
+
+def prepare(guest: Guest, name: Literal["auto"] | EngineName = "auto") -> None:
+    """Do what takes longest before the first sandbox of a guest is open: compile it. Any thread.
+
+    Raises `ModuleError`.
+    """
+    if name == "inprocess" or (name == "auto" and why_no_kvm()):
+        from hlfuzz.sandbox.engines.inprocess.modules import modules_of
+
+        modules_of(guest)
+    else:
+        from hlfuzz.sandbox.engines.booting import compiled
+
+        compiled(guest)
 
 
 def why_no_kvm() -> str:
