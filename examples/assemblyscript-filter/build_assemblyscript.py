@@ -1,4 +1,4 @@
-"""Compiles this example's AssemblyScript guest with the compiler of package.json, once for each change."""
+"""Compiles AssemblyScript guests with the compiler of this folder's package.json, once for each change."""
 
 from __future__ import annotations
 
@@ -62,25 +62,27 @@ def _compiler() -> list[str]:
     return [node, str(packages / "node_modules" / "assemblyscript" / "bin" / "asc.js")]
 
 
-def build(*, force: bool = False) -> Path:
-    """Builds the guest.
+def build(folder: Path = FOLDER, *, force: bool = False) -> Path:
+    """Builds the guest of an example folder, its filter.ts.
 
-    Returns: the Wasm file, …/build/assemblyscript-filter/filter.wasm.
+    Returns: the Wasm file, …/build/assemblyscript-filter/filter.wasm for this folder's.
     Raises: `CompilerUnavailable`; SystemExit with the compiler's message when the source does not compile.
     """
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    wasm, stamp = OUTPUT / "filter.wasm", OUTPUT / ".filter.stamp"
-    sources = [FOLDER / "package.json", *sorted(FOLDER.glob("*.ts"))]
+    output = EXAMPLES / "build" / folder.name
+    output.mkdir(exist_ok=True)
+    wasm, stamp = output / "filter.wasm", output / ".filter.stamp"
+    sources = [FOLDER / "package.json", *sorted(folder.glob("*.ts"))]
     digest = _digest(repr(FLAGS).encode(), *(p.name.encode() + b"\0" + p.read_bytes() for p in sources))
     with (OUTPUT / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs at once
         if force or not wasm.exists() or not stamp.exists() or stamp.read_text() != digest:
             compiler = _compiler()
-            with tempfile.TemporaryDirectory(dir=OUTPUT, prefix=".tmp-") as temporary:
+            with tempfile.TemporaryDirectory(dir=output, prefix=".tmp-") as temporary:
                 made = Path(temporary, "filter.wasm")
-                done = _run([*compiler, "filter.ts", "-o", str(made), *FLAGS], FOLDER, 120)
+                done = _run([*compiler, "filter.ts", "-o", str(made), *FLAGS], folder, 120)
                 if done.returncode or not made.exists():
-                    raise SystemExit(f"cannot compile {FOLDER.name}/filter.ts:\n{done.stderr}{done.stdout}")
+                    raise SystemExit(f"cannot compile {folder.name}/filter.ts:\n{done.stderr}{done.stdout}")
                 made.replace(wasm)
             stamp.write_text(digest)
     return wasm

@@ -1,0 +1,3 @@
+module hlfuzz.example/wasi
+
+go 1.24
