@@ -13,6 +13,7 @@ from hlfuzz.cli.conform import conform
 from hlfuzz.cli.doctor import doctor
 from hlfuzz.cli.fuzz import fuzz
 from hlfuzz.cli.generate import generate
+from hlfuzz.cli.include import include
 from hlfuzz.cli.inspect import inspect
 from hlfuzz.cli.repro import repro
 from hlfuzz.cli.run import run
@@ -36,6 +37,7 @@ app.command()(repro)
 app.command()(generate)
 app.command()(conform)
 app.command()(stamp)
+app.command()(include)
 app.command()(bench)
 
 

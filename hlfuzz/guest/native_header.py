@@ -6,5 +6,5 @@ from pathlib import Path
 
 
 def native_include() -> Path:
-    """The folder with `hlfuzz_guest.h` and `hlfuzz_guest.c`, for a compiler's `-I` (docs/native-guests.md)."""
+    """The folder of `hlfuzz_guest.h` and `hlfuzz_guest.c`, for a compiler's `-I` (docs/native-guests.md)."""
     return Path(__file__).with_name("native")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hlfuzz.generate.c.model import CMethod, Model
-from hlfuzz.generate.c.text import comment, literal
+from hlfuzz.generate.c.text import assembled, comment, literal
 from hlfuzz.schema.ir import Direction
 
 
@@ -35,8 +35,8 @@ def declarations(model: Model) -> Iterator[str]:
 
 def definitions(model: Model) -> Iterator[str]:
     """The code behind the prototypes."""
-    for method in model.methods:
-        yield from _export(method) if method.is_guest else _import(method)
+    for number, method in enumerate(model.methods, 1):
+        yield from _export(method) if method.is_guest else _import(method, number)
 
 
 def _export(m: CMethod) -> Iterator[str]:
@@ -50,17 +50,22 @@ def _export(m: CMethod) -> Iterator[str]:
     yield f"    if (response) call.status = {m.function}(&call, request, response);"
     yield f"    return hl_leave(&call, {m.response.index}, response);"
     yield "}"
+    yield f'HL_LIST_EXPORT({m.wire}, "{exported}", "pi:r")'
     yield ""
 
 
-def _import(m: CMethod) -> Iterator[str]:
+def _import(m: CMethod, number: int) -> Iterator[str]:
     module, _, name = m.source.symbol.rpartition(".")
     names = f'"{literal(module.encode())}", "{literal(name.encode())}"'
     yield "#if defined(__wasm__)"
     yield f"HL_IMPORT({names}) extern hl_result {m.wire}(const uint8_t *data, uint32_t len);"
     yield "#else"
+    listed = ", ".join(f'"{assembled(part.encode())}"' for part in (module, name))
+    yield f'HL_LIST_IMPORT({number}, hl_import_{m.wire}, {listed}, "pi:r")'
     yield f"static hl_result {m.wire}(const uint8_t *data, uint32_t len) {{"
-    yield f'    return hl_host_call("{literal(m.source.symbol.encode())}", data, len);'
+    yield "    uint64_t values[2] = {(uintptr_t)data, len};"
+    yield f"    hl_host_call(&hl_import_{m.wire}, values, 2);"
+    yield "    return hl_returned((const void *)(uintptr_t)values[0], (uint32_t)values[1]);"
     yield "}"
     yield "#endif"
     yield f"{m.signature()} {{"

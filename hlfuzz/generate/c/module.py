@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from hlfuzz.generate.c.build import make_model
 from hlfuzz.generate.c.header import functions, types
-from hlfuzz.generate.c.raw import code, prototypes
+from hlfuzz.generate.c.raw import prototypes
+from hlfuzz.generate.c.raw_source import code
 from hlfuzz.generate.c.source import runtime, source
 from hlfuzz.generate.naming import stem
 from hlfuzz.schema.ir import Format, Schema

@@ -26,12 +26,12 @@ _KEYWORDS: Final = frozenset(
 
 _MACROS: Final = re.compile(
     r"NULL|EOF|HUGE_VAL|NAN|INFINITY|errno|assert|offsetof|stdin|stdout|stderr|setjmp|unreachable"
-    r"|linux|unix|i386|wasm|HL_\w*"
+    r"|linux|unix|i386|wasm|HLG?_\w*"
     r"|U?INT\w*|PTRDIFF_\w*|SIZE_\w*|SIG_ATOMIC_\w*|WCHAR_\w*|WINT_\w*"
 )
 """Macros of the headers that the code includes, of compilers, and the most common of libc."""
 
-_TYPES: Final = re.compile(r"u?int\w*_t|size_t|ssize_t|ptrdiff_t|max_align_t|nullptr_t|hl_\w*")
+_TYPES: Final = re.compile(r"u?int\w*_t|size_t|ssize_t|ptrdiff_t|max_align_t|nullptr_t|hlg?_\w*")
 
 _FUNCTIONS: Final = frozenset(
     re.findall(

@@ -3,29 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from hlfuzz.generate.c.model import C_TYPES
 from hlfuzz.generate.c.names import GlobalScope, members
-from hlfuzz.generate.c.source import handshake, runtime
 from hlfuzz.generate.c.text import comment, literal
 from hlfuzz.schema.diagnostics import Diagnostic, SchemaError
-from hlfuzz.schema.ir import CString, Direction, Method, Number, Parameter, ResultForm, Schema
+from hlfuzz.schema.ir import CString, Direction, Method, Number, Parameter, ResultForm, Scalar, Schema
 
-_ALLOCATOR = "hlfuzz_alloc"
+ALLOCATOR = "hlfuzz_alloc"
 
 
-def prototypes(schema: Schema) -> Iterator[str]:
-    """The lines of the header. Raises `SchemaError` when two functions have one symbol."""
+@dataclass(frozen=True, slots=True)
+class RawParameter:
+    """A parameter of the C function: its declaration, its name, and its number's type (none: a pointer)."""
+
+    ctype: str
+    name: str
+    scalar: Scalar | None
+
+    @property
+    def declared(self) -> str:
+        """As in a prototype."""
+        return f"{self.ctype}{'' if self.ctype.endswith('*') else ' '}{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class RawFunction:
+    """A method with its C names. `result` is a C type; that of several results is a struct of its own."""
+
+    method: Method
+    name: str
+    parameters: tuple[RawParameter, ...]
+    result: str
+
+    @property
+    def signature(self) -> str:
+        """The prototype without marks and semicolon."""
+        inside = ", ".join(p.declared for p in self.parameters) or "void"
+        return f"{self.result} {self.name}({inside})"
+
+
+def functions(schema: Schema) -> list[RawFunction]:
+    """All methods, those of the guest first. Raises `SchemaError` when two have one symbol."""
     scope = GlobalScope()
     taken: set[tuple[Direction, str]] = set()
+    found: list[RawFunction] = []
     for direction in Direction:
-        methods = [m for _, m in schema.methods(direction)]
-        if methods and direction is Direction.GUEST:
-            yield from comment("For the guest to implement.")
-        elif methods:
-            yield from comment("Functions of the host.")
-        for method in methods:
-            allocator = direction is Direction.GUEST and method.symbol == (schema.allocator or _ALLOCATOR)
+        for _, method in schema.methods(direction):
+            allocator = direction is Direction.GUEST and method.symbol == (schema.allocator or ALLOCATOR)
             if (direction, method.symbol) in taken or allocator:
                 raise SchemaError(
                     [
@@ -38,65 +64,69 @@ def prototypes(schema: Schema) -> Iterator[str]:
                     ]
                 )
             taken.add((direction, method.symbol))
-            yield from comment(_describe(method))
-            yield from _prototype(method, scope)
-        if methods:
-            yield ""
+            found.append(_function(method, scope))
+    return found
 
 
-def code(schema: Schema, header: str) -> str:
-    """The source file: the allocator, unless the host writes to a fixed address, and the handshake."""
-    parts = [f'#include "{header}"\n']
-    if not isinstance(schema.allocator, int):
-        allocator = literal((schema.allocator or _ALLOCATOR).encode())
-        parts += [
-            runtime("prelude.c"),
-            f'#define HL_ALLOCATOR "{allocator}"\n',
-            runtime("core.c"),
-            runtime("memory.c"),
-        ]
-    return "\n".join([*parts, handshake(schema)])
+def prototypes(schema: Schema) -> Iterator[str]:
+    """The lines of the header. Raises `SchemaError` when two functions have one symbol."""
+    every = functions(schema)
+    for direction in Direction:
+        chosen = [f for f in every if f.method.direction is direction]
+        if not chosen:
+            continue
+        text = "For the guest to implement." if direction is Direction.GUEST else "Functions of the host."
+        yield from comment(text)
+        for function in chosen:
+            yield from comment(_describe(function.method))
+            yield from _prototype(function)
+        yield ""
 
 
-def _prototype(method: Method, scope: GlobalScope) -> Iterator[str]:
+def _function(method: Method, scope: GlobalScope) -> RawFunction:
     name = scope.claim(method.symbol)
     names, own = members([p.name for p in method.parameters], scope)
-    parameters: list[str] = []
     inplace = method.form is ResultForm.INPLACE
+    parameters: list[RawParameter] = []
     for parameter, called in zip(method.parameters, names, strict=True):
-        parameters.append(_parameter(parameter, called, inplace))
+        scalar = parameter.type.scalar if isinstance(parameter.type, Number) else None
+        parameters.append(RawParameter(_ctype(parameter, inplace), called, scalar))
         if not isinstance(parameter.type, Number | CString):
-            parameters.append(f"uint32_t {own.claim(called + ('_capacity' if parameter.out else '_len'))}")
-    result = _result(method)
+            length = own.claim(called + ("_capacity" if parameter.out else "_len"))
+            parameters.append(RawParameter("uint32_t", length, Scalar.U32))
+    result = scope.claim(f"{name}_results") if len(method.results) > 1 else _result(method)
+    return RawFunction(method, name, tuple(parameters), result)
+
+
+def _prototype(function: RawFunction) -> Iterator[str]:
+    method = function.method
     if len(method.results) > 1:
-        result = scope.claim(f"{name}_results")
         yield "#if defined(__wasm__) && !defined(HL_MULTIVALUE)"
         flags = "-Xclang -target-abi -Xclang experimental-mv -DHL_MULTIVALUE"
-        yield f'#error "{name} has several results: compile with {flags}"'
+        yield f'#error "{function.name} has several results: compile with {flags}"'
         yield "#endif"
         pair = method.form is ResultForm.PAIR
         inner = [
             f"{'const uint8_t *data' if i == 0 else 'uint32_t len'};" if pair else f"{C_TYPES[scalar]} r{i};"
             for i, scalar in enumerate(method.results)
         ]
-        yield f"typedef struct {result} {{ {' '.join(inner)} }} {result};"
-    native = literal(method.symbol.encode())
+        yield f"typedef struct {function.result} {{ {' '.join(inner)} }} {function.result};"
     if method.direction is Direction.GUEST:
-        mark = f'HL_EXPORT("{native}")'
+        mark = f'HL_EXPORT("{literal(method.symbol.encode())}")'
     else:
         module, _, inside = method.symbol.rpartition(".")
         mark = f'HL_IMPORT("{literal(module.encode())}", "{literal(inside.encode())}") extern'
-    yield f'{mark} {result} {name}({", ".join(parameters) or "void"}) HL_NATIVE_NAME("{native}");'
+    yield f"{mark} {function.signature};"
 
 
-def _parameter(parameter: Parameter, name: str, inplace: bool) -> str:
+def _ctype(parameter: Parameter, inplace: bool) -> str:
     match parameter.type:
         case Number():
-            return f"{C_TYPES[parameter.type.scalar]} {name}"
+            return C_TYPES[parameter.type.scalar]
         case CString():
-            return f"const char *{name}"
+            return "const char *"
         case _:
-            return f"{'uint8_t' if parameter.out or inplace else 'const uint8_t'} *{name}"
+            return "uint8_t *" if parameter.out or inplace else "const uint8_t *"
 
 
 def _result(method: Method) -> str:

@@ -30,6 +30,7 @@ def source(model: Model, header: str) -> str:
         runtime("core.c"),
         runtime("fault.c"),
         *(runtime(name) for name in _WIRES[model.schema.format]),
+        runtime("native.c"),
         '#define HL_ALLOCATOR "hlfuzz_alloc"\n',
         runtime("memory.c"),
         runtime("calls.c"),

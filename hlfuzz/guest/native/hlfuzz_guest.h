@@ -77,8 +77,8 @@ void hl_guest_abort(const char *text) __attribute__((noreturn));
  * call context has to remember in statics. In a guest of generated code the heap belongs to that: use hl_alloc. */
 void *hlg_alloc(size_t size);
 
-/* The allocator that the host uses for byte vectors; weak, so that a guest may have its own. To be exported by
- * HLG_ALLOCATOR; generated code brings and exports its own. */
+/* The allocator that the host uses for byte vectors. To be exported by HLG_ALLOCATOR; generated code brings and exports
+ * its own. Weak, as the memory functions are: a file of the guest that is not the implementation's may have another. */
 void *hlfuzz_alloc(uint32_t len);
 #define HLG_ALLOCATOR HLG_EXPORT(void *, hlfuzz_alloc, uint32_t)
 

@@ -1,4 +1,4 @@
-"""hlfuzz_guest.h: its numbers are those of the host, its tables say what the source says, wrong types do not compile."""
+"""hlfuzz_guest.h: its numbers are the host's, its tables are the source's, wrong types do not compile."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ HLG_EXPORT(void, nothing);
 HLG_EXPORT_AS("another name \\xe2\\x98\\x83", void, nothing);
 static double most(double f0, double f1, float f2, double f3, double f4, double f5, double f6, double f7,
                    int32_t a, long long b, unsigned long c, void *d, uint32_t e, int32_t f) {
-    double sum = f0 + f1 + (double)f2 + f3 + f4 + f5 + f6 + f7 + a + (double)b + (double)c + (d ? 1 : 0) + e + f;
-    return sum + env_mix(1, 1, 1, 1) + env_bytes().len;
+    double sum = f0 + f1 + (double)f2 + f3 + f4 + f5 + f6 + f7 + a + (double)b + (double)c + e + f;
+    return (d ? 1 : 0) + sum + env_mix(1, 1, 1, 1) + env_bytes().len;
 }
 HLG_EXPORT(double, most, double, double, float, double, double, double, double, double, int32_t, long long,
            unsigned long, void *, uint32_t, int32_t);

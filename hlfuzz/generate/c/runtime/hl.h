@@ -21,7 +21,10 @@ enum {
 };
 
 /* Slices: `data` of an optional text or byte vector is NULL when it is absent. They own nothing. */
+#ifndef HL_BYTES
+#define HL_BYTES 1
 typedef struct hl_bytes { const uint8_t *data; uint32_t len; } hl_bytes;
+#endif
 typedef struct hl_string { const char *data; uint32_t len; } hl_string; /* UTF-8, no zero at its end */
 typedef struct hl_string_vec { const hl_string *data; uint32_t len; } hl_string_vec;
 typedef struct hl_bytes_vec { const hl_bytes *data; uint32_t len; } hl_bytes_vec;
@@ -84,16 +87,36 @@ typedef uint64_t hl_result; /* address << 32 | length */
 #define HL_IMPORT(module, name) __attribute__((import_module(module), import_name(name)))
 #define HL_NATIVE_NAME(name)
 #else
-typedef hl_bytes hl_result; /* address and length in two registers */
 #define HL_EXPORT(name) __attribute__((used, visibility("default")))
 #define HL_IMPORT(module, name)
 #define HL_NATIVE_NAME(name) __asm__(name)
-/* Native guests: whoever loads the guest gives it memory once, and provides the way to the host's functions.
- * `symbol` is the host function's name, "net.FilterHost.log"; the result is a response record. */
+/* Native guests: whoever loads the guest gives it memory once. With hlfuzz_guest.h all of this is done. */
 void hl_guest_memory(void *memory, size_t size);
-extern hl_result hl_host_call(const char *symbol, const uint8_t *request, uint32_t len);
+#ifndef HL_NATIVE_ABI
+#define HL_NATIVE_ABI 1
+/* The result of an export that gives bytes, and of a host function that does: address and length in two registers. */
+typedef hl_bytes hl_result;
+/* One line of the tables that the host reads. `name` is the export's, or the import's inside its module; `type` is
+ * parameters, ':', result, one character each (i I f F: int32, int64, float, double; p: pointer; r: hl_result);
+ * `detail` is the export's function, or the name of the import's module; `zero` is 0. */
+typedef struct hl_entry { const char *name; const char *type; const void *detail; uint64_t zero; } hl_entry;
+#define HL_TABLE(section_name) __attribute__((used HL_RETAIN, section(section_name), aligned(32)))
+#if defined(__has_attribute)
+#if __has_attribute(retain)
+#define HL_RETAIN , retain /* the linker's --gc-sections leaves it alone */
+#endif
+#endif
+#ifndef HL_RETAIN
+#define HL_RETAIN
+#endif
+/* Calls a host function. `values` has its `count` arguments, one in each word, and room for two words: the result's,
+ * of hl_result address and length. Does not return when the host function fails: the guest's call ends there. */
+void hl_host_call(const hl_entry *import, uint64_t *values, uint32_t count);
+#endif
 #endif
 
+#ifndef HL_RETURNED
+#define HL_RETURNED 1
 /* The result of an export that gives bytes. */
 static inline hl_result hl_returned(const void *data, uint32_t len) {
 #if defined(__wasm__)
@@ -103,6 +126,7 @@ static inline hl_result hl_returned(const void *data, uint32_t len) {
     return result;
 #endif
 }
+#endif
 
 #ifdef __cplusplus
 }

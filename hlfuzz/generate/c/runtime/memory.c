@@ -38,3 +38,4 @@ void *hlfuzz_alloc(uint32_t len) {
     }
     return hl_alloc_aligned(arena, len, 16);
 }
+HL_LIST_EXPORT(hlfuzz_alloc, HL_ALLOCATOR, "i:p")

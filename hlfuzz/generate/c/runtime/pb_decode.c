@@ -55,7 +55,7 @@ HL_LOCAL bool pb_length(pb_reader *r, uint32_t end, uint32_t *len) {
 }
 
 HL_LOCAL bool pb_tag(pb_reader *r, uint32_t end, uint32_t *number, uint32_t *type) {
-    uint32_t tag;
+    uint32_t tag = 0;
     if (!pb_word(r, end, 0xffffffffu, &tag)) return false;
     *number = tag >> 3;
     *type = tag & 7;

@@ -1,0 +1,49 @@
+"""The native guests of these tests, built by each compiler that is here."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+from native_build import Toolchain
+
+from hlfuzz import Guest
+from hlfuzz.guest import native_include
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1] / "examples"))
+SEPARATE = str(native_include() / "hlfuzz_guest.c")
+COMPILERS = ("gcc", "zig")
+
+
+@cache
+def _folder() -> Path:
+    import tempfile
+
+    return Path(tempfile.mkdtemp(prefix="hlfuzz-native-"))
+
+
+@cache
+def built(source: str, compiler: str = "gcc", *more: str) -> Guest:
+    """The guest of a file beside this one; compiled once."""
+    text = (HERE / source).read_text()
+    name = f"{Path(source).stem}_{compiler}"
+    made = Toolchain(compiler, "c", "-O2").build(text, _folder(), *more, name=name)
+    return Guest.from_elf(made)
+
+
+def probe(compiler: str = "gcc") -> Guest:
+    """The guest that does what it is asked."""
+    return built("native_probe.c", compiler, SEPARATE)
+
+
+@cache
+def examples(compiler: str) -> dict[str, Path]:
+    """The guests of examples/native-filter."""
+    from build import build, native_compilers
+
+    if compiler not in native_compilers():
+        pytest.skip(f"no {compiler} here")
+    return build("native-filter", compiler=compiler)
