@@ -8,7 +8,9 @@ use crate::sandbox::{Vm, hl_sandbox};
 use crate::types::{hl_error, hl_template_options, hl_value};
 use hlfuzz_vmm::image::Spec;
 use hlfuzz_vmm::native;
-use hlfuzz_vmm::{Boot, Deadline, Host, Interface, Status, Template, Tracking, TrapCause};
+use hlfuzz_vmm::{
+    Boot, Deadline, Error as VmError, Host, Interface, Kind, Status, Template, Tracking, TrapCause,
+};
 use hlfuzz_wasm::{ExternType, GC_HEAP, Module, ModuleInfo, PAGE_BYTES, RUNTIME_ELF, ValType};
 use std::sync::Arc;
 use std::time::Duration;
@@ -258,7 +260,11 @@ fn check_start(boot: &Boot, status: Status) -> Result<(), Failure> {
                 format!("the module's instantiation or start function traps: {what}; mend the guest"),
             ))
         }
-        _ => Err(Failure::new(HL_E_INTERNAL, format!("the module cannot be instantiated: {message}"))),
+        _ => {
+            let text = format!("the module cannot be instantiated: {message}");
+            let kind = sandbox.and_then(|sandbox| sandbox.death()).map_or(Kind::Internal, |error| error.kind);
+            Err(Failure::from(VmError::new(kind, text)))
+        }
     }
 }
 

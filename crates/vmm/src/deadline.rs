@@ -116,24 +116,31 @@ impl Timer {
     }
 
     /// Fires once, `after` from now.
-    pub fn arm(&self, after: Duration) {
+    pub fn arm(&self, after: Duration) -> Result<()> {
         let after = after.max(Duration::from_nanos(1));
-        self.set(libc::timespec { tv_sec: after.as_secs() as i64, tv_nsec: i64::from(after.subsec_nanos()) });
+        self.set(libc::timespec {
+            tv_sec: after.as_secs() as i64,
+            tv_nsec: i64::from(after.subsec_nanos()),
+        })?;
+        Ok(())
     }
 
-    /// Does not fire any more. True: it may have fired already.
-    pub fn disarm(&self) -> bool {
+    /// Does not fire any more. True when it was stopped in time; else it may have fired already.
+    pub fn disarm(&self) -> Result<bool> {
         self.set(libc::timespec { tv_sec: 0, tv_nsec: 0 })
     }
 
-    fn set(&self, value: libc::timespec) -> bool {
+    /// True when it was armed until now.
+    fn set(&self, value: libc::timespec) -> Result<bool> {
         // SAFETY: our timer, plain data.
         unsafe {
             let mut spec: libc::itimerspec = zeroed();
             spec.it_value = value;
             let mut old: libc::itimerspec = zeroed();
-            libc::timer_settime(self.id, 0, &raw const spec, &raw mut old);
-            old.it_value.tv_sec == 0 && old.it_value.tv_nsec == 0
+            if libc::timer_settime(self.id, 0, &raw const spec, &raw mut old) != 0 {
+                return Err(Error::last_os("setting the deadline's timer"));
+            }
+            Ok(old.it_value.tv_sec != 0 || old.it_value.tv_nsec != 0)
         }
     }
 }
@@ -179,12 +186,12 @@ mod tests {
     fn a_timer_kicks_only_while_armed_and_leaves_no_signal_behind() {
         let blocked = Blocked::kick();
         let timer = Timer::new().unwrap();
-        timer.arm(Duration::from_millis(1));
+        timer.arm(Duration::from_millis(1)).unwrap();
         std::thread::sleep(Duration::from_millis(10));
-        assert!(timer.disarm(), "it has fired");
+        assert!(!timer.disarm().unwrap(), "it has fired");
         drain();
-        timer.arm(Duration::from_secs(60));
-        assert!(!timer.disarm(), "it was stopped in time");
+        timer.arm(Duration::from_secs(60)).unwrap();
+        assert!(timer.disarm().unwrap(), "it was stopped in time");
         drop(timer);
         drop(blocked); // a signal left over would end the process here
     }

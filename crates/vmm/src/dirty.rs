@@ -1,5 +1,6 @@
 //! Which pages the guest has written: KVM's dirty ring, or its dirty log where there is no ring.
 
+use crate::again::{kvm, number};
 use crate::error::{Error, Kind, Result};
 use crate::host::{CAP_MANUAL_PROTECT, Host, Tracking};
 use crate::machine::{MAILBOX_SLOT, Machine, RAM_SLOT};
@@ -93,11 +94,9 @@ impl Machine {
             tail = tail.wrapping_add(1);
         }
         ring.tail.store(tail, Ordering::Relaxed);
+        let what = "giving back the dirty ring";
         // SAFETY: plain ioctl without an argument.
-        if unsafe { libc::ioctl(self.vm.as_raw_fd(), KVM_RESET_DIRTY_RINGS(), 0) } < 0 {
-            return Err(Error::last_os("giving back the dirty ring"));
-        }
-        Ok(())
+        number(what, || unsafe { libc::ioctl(self.vm.as_raw_fd(), KVM_RESET_DIRTY_RINGS(), 0) }).map(drop)
     }
 
     /// Reads the dirty log of guest RAM: one bit a page.
@@ -119,10 +118,8 @@ impl Machine {
             __bindgen_anon_1: kvm_dirty_log__bindgen_ty_1 { dirty_bitmap: bits.as_mut_ptr().cast() },
         };
         // SAFETY: `bits` has a bit for each page of the slot.
-        if unsafe { ioctl_with_ref(&self.vm, KVM_GET_DIRTY_LOG(), &log) } < 0 {
-            return Err(Error::last_os("reading the dirty log"));
-        }
-        Ok(())
+        number("reading the dirty log", || unsafe { ioctl_with_ref(&self.vm, KVM_GET_DIRTY_LOG(), &log) })
+            .map(drop)
     }
 
     /// Write-protects the pages in `bits` again.
@@ -134,10 +131,10 @@ impl Machine {
             __bindgen_anon_1: kvm_clear_dirty_log__bindgen_ty_1 { dirty_bitmap: bits.as_mut_ptr().cast() },
         };
         // SAFETY: `bits` has a bit for each page of the slot.
-        if unsafe { ioctl_with_mut_ref(&self.vm, KVM_CLEAR_DIRTY_LOG(), &mut log) } < 0 {
-            return Err(Error::last_os("clearing the dirty log"));
-        }
-        Ok(())
+        number("clearing the dirty log", || unsafe {
+            ioctl_with_mut_ref(&self.vm, KVM_CLEAR_DIRTY_LOG(), &mut log)
+        })
+        .map(drop)
     }
 }
 
@@ -149,9 +146,9 @@ pub(crate) fn enable_tracking(host: &Host, vm: &VmFd, tracking: Tracking, ram: u
         let entries = 1 << wanted.ilog2();
         let mut cap = kvm_enable_cap { cap: host.ring_cap, ..Default::default() };
         cap.args[0] = u64::from(entries) * size_of::<kvm_dirty_gfn>() as u64;
-        match vm.enable_cap(&cap) {
+        match kvm("turning on the dirty ring", || vm.enable_cap(&cap)) {
             Ok(()) => return Ok(entries),
-            Err(e) if tracking == Tracking::Ring => return Err(Error::kvm("turning on the dirty ring", e)),
+            Err(error) if tracking == Tracking::Ring => return Err(error),
             Err(_) => {}
         }
     } else if tracking == Tracking::Ring {
@@ -168,6 +165,6 @@ pub(crate) fn enable_tracking(host: &Host, vm: &VmFd, tracking: Tracking, ram: u
     }
     let mut cap = kvm_enable_cap { cap: CAP_MANUAL_PROTECT, ..Default::default() };
     cap.args[0] = u64::from(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
-    vm.enable_cap(&cap).map_err(|e| Error::kvm("turning on the dirty log", e))?;
+    kvm("turning on the dirty log", || vm.enable_cap(&cap))?;
     Ok(0)
 }

@@ -28,7 +28,7 @@ pub enum Kind {
     Internal,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     pub kind: Kind,
     pub message: String,
@@ -44,7 +44,7 @@ impl Error {
     /// An operating-system error of `what`, with the advice that fits its errno.
     pub fn os(what: &str, error: &io::Error) -> Self {
         let (kind, advice) = match error.raw_os_error() {
-            Some(libc::ENOMEM) => {
+            Some(libc::ENOMEM | libc::ENOSPC) => {
                 (Kind::OutOfMemory, "free memory, or lower the memory limit or the number of sandboxes")
             }
             Some(libc::EMFILE) => (
@@ -54,9 +54,10 @@ impl Error {
             Some(libc::ENFILE) => {
                 (Kind::OutOfFds, "the whole system is out of file handles; close sandboxes")
             }
-            Some(libc::EAGAIN) => {
-                (Kind::OutOfMemory, "the limit on threads or locked memory is reached (ulimit -u)")
-            }
+            Some(libc::EAGAIN) => (
+                Kind::OutOfMemory,
+                "raise the limits on threads (ulimit -u), on pending signals and timers (ulimit -i) and on locked memory (ulimit -l)",
+            ),
             _ => (Kind::Kvm, "run `hlfuzz doctor` to see what this machine's KVM can do"),
         };
         Self::new(kind, format!("{what}: {error}; {advice}"))

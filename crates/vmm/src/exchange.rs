@@ -54,7 +54,7 @@ impl Sandbox {
         }
         match self.await_exits() {
             Ok(event) => event,
-            Err(error) => Event::Stopped(Exit::Broken(error.message)),
+            Err(error) => Event::Stopped(Exit::Failed(error)),
         }
     }
 
@@ -118,7 +118,7 @@ impl Sandbox {
                         let shared = thread.shared.clone();
                         self.stats.ring_full += 1;
                         if let Err(error) = self.hot.make_room(&self.machine) {
-                            break Event::Stopped(Exit::Broken(error.message));
+                            break Event::Stopped(Exit::Failed(error));
                         }
                         shared.go_on();
                     }
@@ -154,12 +154,18 @@ impl Sandbox {
             self.driver = Driver::Exit(Some(Timer::new()?));
         }
         let (wall_start, cpu_start) = (Instant::now(), self.vcpu_time());
-        self.arm(self.options.deadline.left(self.used.cpu, self.used.wall), Duration::ZERO);
+        self.arm(self.options.deadline.left(self.used.cpu, self.used.wall), Duration::ZERO)?;
         let event = self.run_until_event(wall_start, cpu_start);
-        if let Driver::Exit(Some(timer)) = &self.driver
-            && timer.disarm()
-        {
-            drain();
+        if let Driver::Exit(Some(timer)) = &self.driver {
+            match timer.disarm() {
+                Ok(true) => {}
+                Ok(false) => drain(),
+                Err(_) => {
+                    // deleted, it cannot fire later, when the signal is not blocked any more
+                    self.driver = Driver::Exit(None);
+                    drain();
+                }
+            }
         }
         drop(blocked);
         self.used.wall += wall_start.elapsed();
@@ -167,11 +173,12 @@ impl Sandbox {
         Ok(event)
     }
 
-    fn arm(&self, left: Option<Duration>, since_start: Duration) {
+    fn arm(&self, left: Option<Duration>, since_start: Duration) -> Result<()> {
         let left = left.unwrap_or(Duration::from_nanos(1));
         let until_slice = self.options.slice.map_or(left, |slice| slice.saturating_sub(since_start));
-        if let Driver::Exit(Some(timer)) = &self.driver {
-            timer.arm(left.min(until_slice));
+        match &self.driver {
+            Driver::Exit(Some(timer)) => timer.arm(left.min(until_slice)),
+            _ => Ok(()),
         }
     }
 
@@ -196,12 +203,14 @@ impl Sandbox {
                     if self.is_stopped() || self.options.slice.is_some_and(|slice| wall >= slice) {
                         return Event::SliceEnded;
                     }
-                    self.arm(left, wall);
+                    if let Err(error) = self.arm(left, wall) {
+                        return Event::Stopped(Exit::Failed(error));
+                    }
                 }
                 Exit::RingFull => {
                     self.stats.ring_full += 1;
                     if let Err(error) = self.hot.make_room(&self.machine) {
-                        return Event::Stopped(Exit::Broken(error.message));
+                        return Event::Stopped(Exit::Failed(error));
                     }
                 }
                 other => return Event::Stopped(other),

@@ -1,5 +1,6 @@
 //! The KVM of this machine: opened once per template, asked what it can do.
 
+use crate::again::{kvm as again, number};
 use crate::error::{Error, Kind, Result};
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::{Cap, Kvm};
@@ -55,7 +56,7 @@ impl Host {
         }
         // SAFETY: a new descriptor of /dev/kvm that nobody else owns.
         let kvm = unsafe { Kvm::from_raw_fd(fd) };
-        let api_version = kvm.get_api_version();
+        let api_version = number("asking KVM for its version", || kvm.get_api_version())?;
         if api_version != 12 {
             return Err(Error::new(
                 Kind::NoKvm,
@@ -63,19 +64,23 @@ impl Host {
             ));
         }
         let cpuid = supported_cpuid(&kvm)?;
-        let run_size =
-            kvm.get_vcpu_mmap_size().map_err(|e| Error::kvm("reading the size of a vCPU's run page", e))?;
-        let (ring_cap, ring_entries) = CAP_RING
-            .iter()
-            .map(|&cap| (cap, kvm.check_extension_raw(u64::from(cap))))
-            .find(|(_, bytes)| *bytes > 0)
-            .map_or((0, 0), |(cap, bytes)| (cap, bytes as u32 / 16));
+        let run_size = again("reading the size of a vCPU's run page", || kvm.get_vcpu_mmap_size())?;
+        let extension =
+            |cap: u32| number("asking what KVM can do", || kvm.check_extension_raw(u64::from(cap)));
+        let (mut ring_cap, mut ring_entries) = (0, 0);
+        for cap in CAP_RING {
+            let bytes = extension(cap)?;
+            if bytes > 0 {
+                (ring_cap, ring_entries) = (cap, bytes as u32 / 16);
+                break;
+            }
+        }
         let probe = Probe {
             api_version,
             ring_entries,
-            sync_regs: kvm.check_extension_int(Cap::SyncRegs) & 3 == 3,
-            xsave: kvm.check_extension_int(Cap::Xsave) > 0,
-            manual_protect: kvm.check_extension_raw(u64::from(CAP_MANUAL_PROTECT)) > 0,
+            sync_regs: extension(Cap::SyncRegs as u32)? & 3 == 3,
+            xsave: extension(Cap::Xsave as u32)? > 0,
+            manual_protect: extension(CAP_MANUAL_PROTECT)? > 0,
         };
         Ok(Self { kvm, cpuid, run_size, probe, ring_cap })
     }
@@ -92,9 +97,8 @@ fn supported_cpuid(kvm: &Kvm) -> Result<CpuId> {
     if let Some(cpuid) = CPUID.get() {
         return Ok(cpuid.clone());
     }
-    let cpuid = kvm
-        .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
-        .map_err(|e| Error::kvm("reading the CPUID that KVM supports", e))?;
+    let what = "reading the CPUID that KVM supports";
+    let cpuid = again(what, || kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES))?;
     Ok(CPUID.get_or_init(|| cpuid).clone())
 }
 

@@ -31,7 +31,8 @@ mod tables;
 mod wipe;
 
 #[cfg(not(loom))]
-pub mod boot;
+pub mod again;
+mod boot;
 #[cfg(not(loom))]
 pub mod cpus;
 #[cfg(not(loom))]

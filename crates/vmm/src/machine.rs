@@ -3,6 +3,7 @@
 #[cfg(test)]
 pub(crate) mod played;
 
+use crate::again::{kvm, number};
 use crate::dirty::{Ring, enable_tracking};
 use crate::error::{Error, Kind, Result};
 use crate::host::{Host, Tracking};
@@ -46,8 +47,10 @@ pub enum Exit {
     RingFull,
     /// An access to a guest-physical address where nothing is; KVM is in the middle of the instruction.
     Outside(u64),
-    /// Anything else: the VM cannot go on.
+    /// The guest has brought the vCPU where it cannot go on.
     Broken(String),
+    /// An operation of the host failed; the guest is not to blame.
+    Failed(Error),
 }
 
 /// Which pages are tracked, and how.
@@ -98,9 +101,9 @@ impl Machine {
     /// A VM over `ram` and `mailbox`, which must outlive it. `track`: written pages of `ram` will be asked for, and of
     /// `mailbox` too with `Track::everything`.
     pub fn new(host: &Host, ram: &Mapping, mailbox: &Mapping, track: Option<Track>) -> Result<Self> {
-        let vm = create_vm(host)?;
+        let vm = kvm("creating the VM", || host.kvm.create_vm())?;
         // needed on Intel without unrestricted guests; an address that nothing else uses
-        vm.set_tss_address(0xfffb_d000).map_err(|e| Error::kvm("placing KVM's own TSS", e))?;
+        kvm("placing KVM's own TSS", || vm.set_tss_address(0xfffb_d000))?;
         let ring_entries = match track {
             Some(track) => enable_tracking(host, &vm, track.how, ram.len())?,
             None => 0,
@@ -118,17 +121,16 @@ impl Machine {
                 userspace_addr: memory.as_ptr() as u64,
             };
             // SAFETY: the mapping is valid for its length and outlives the VM.
-            unsafe { vm.set_user_memory_region(region) }
-                .map_err(|e| Error::kvm("giving the VM its memory", e))?;
+            kvm("giving the VM its memory", || unsafe { vm.set_user_memory_region(region) })?;
         }
-        let vcpu = vm.create_vcpu(0).map_err(|e| Error::kvm("creating the vCPU", e))?;
+        let vcpu = kvm("creating the vCPU", || vm.create_vcpu(0))?;
         let run = Mapping::device(vcpu.as_raw_fd(), host.run_size, 0, "the vCPU's run page")?;
         let ring = if ring_entries == 0 { None } else { Some(Ring::new(&vcpu, ring_entries)?) };
-        vcpu.set_cpuid2(&host.cpuid).map_err(|e| Error::kvm("setting CPUID", e))?;
+        kvm("setting CPUID", || vcpu.set_cpuid2(&host.cpuid))?;
         // x87, SSE and AVX; AVX-512 stays off, so that an artifact and a snapshot fit more machines
         let mut xcrs = kvm_xcrs { nr_xcrs: 1, ..Default::default() };
         xcrs.xcrs[0].value = 7;
-        vcpu.set_xcrs(&xcrs).map_err(|e| Error::kvm("turning on AVX", e))?;
+        kvm("turning on AVX", || vcpu.set_xcrs(&xcrs))?;
         Ok(Self {
             run,
             ring,
@@ -142,7 +144,7 @@ impl Machine {
 
     /// Registers for the first instruction of `layout`'s runtime, at CPL3.
     pub fn start_at(&self, layout: &Layout) -> Result<()> {
-        let mut sregs = self.vcpu.get_sregs().map_err(|e| Error::kvm("reading system registers", e))?;
+        let mut sregs = kvm("reading system registers", || self.vcpu.get_sregs())?;
         let code = kvm_segment {
             limit: u32::MAX,
             selector: CODE_SELECTOR,
@@ -172,10 +174,10 @@ impl Machine {
         sregs.cr0 = 0x8005_0033; // PG, AM, WP, NE, ET, MP, PE
         // LME, LMA, NXE. Not SCE: there is no kernel that SYSCALL could enter, so it must be an exception
         sregs.efer = 1 << 8 | 1 << 10 | 1 << 11;
-        self.vcpu.set_sregs(&sregs).map_err(|e| Error::kvm("setting system registers", e))?;
+        kvm("setting system registers", || self.vcpu.set_sregs(&sregs))?;
         // the ABI wants rsp + 8 to be a multiple of 16 at a function's first instruction
         let regs = kvm_regs { rip: layout.entry, rsp: layout.stack_top - 8, rflags: 2, ..Default::default() };
-        self.vcpu.set_regs(&regs).map_err(|e| Error::kvm("setting registers", e))
+        kvm("setting registers", || self.vcpu.set_regs(&regs))
     }
 
     /// While the vCPU runs, only `signal` reaches its thread; everything else waits.
@@ -188,10 +190,10 @@ impl Machine {
         let bits = !(1u64 << (signal - 1));
         let mask = Mask { head: kvm_signal_mask { len: 8, ..Default::default() }, bits: bits.to_le_bytes() };
         // SAFETY: the head says that eight bytes follow, and they do.
-        if unsafe { ioctl_with_ref(&self.vcpu, KVM_SET_SIGNAL_MASK(), &mask.head) } != 0 {
-            return Err(Error::last_os("setting the vCPU's signal mask"));
-        }
-        Ok(())
+        number("setting the vCPU's signal mask", || unsafe {
+            ioctl_with_ref(&self.vcpu, KVM_SET_SIGNAL_MASK(), &mask.head)
+        })
+        .map(drop)
     }
 
     fn run_page(&self) -> *mut kvm_run {
@@ -219,7 +221,7 @@ impl Machine {
         if let Some(error) = error {
             return match error.raw_os_error() {
                 Some(libc::EINTR | libc::EAGAIN) => Exit::Interrupted,
-                _ => Exit::Broken(format!("KVM_RUN: {error}")),
+                _ => Exit::Failed(Error::os("running the vCPU", &error)),
             };
         }
         // SAFETY: the run page is mapped; the kernel has filled the part that the exit reason names.
@@ -239,7 +241,7 @@ impl Machine {
                 // SAFETY: as above.
                 let port = unsafe { read_volatile(addr_of!((*page).__bindgen_anon_1.io)) }.port;
                 if port == u16::from(map::EXCEPTION_PORT) {
-                    self.exception().map_or_else(|e| Exit::Broken(e.message), Exit::Exception)
+                    self.exception().map_or_else(Exit::Failed, Exit::Exception)
                 } else {
                     Exit::Broken(format!("the guest used I/O port {port:#x}"))
                 }
@@ -257,8 +259,8 @@ impl Machine {
 
     /// The frame that a stub left on the ring-0 stack.
     fn exception(&self) -> Result<Exception> {
-        let regs = self.vcpu.get_regs().map_err(|e| Error::kvm("reading registers", e))?;
-        let sregs = self.vcpu.get_sregs().map_err(|e| Error::kvm("reading system registers", e))?;
+        let regs = kvm("reading registers", || self.vcpu.get_regs())?;
+        let sregs = kvm("reading system registers", || self.vcpu.get_sregs())?;
         // vector, error code, rip, cs, rflags, rsp, ss
         if regs.rsp < map::RING0_STACK || regs.rsp > map::RING0_STACK_TOP - 56 || regs.rsp % 8 != 0 {
             return Err(Error::new(
@@ -294,13 +296,15 @@ impl Machine {
     /// pointer: code of one call would run in the next.
     fn come_to_rest(&self) -> Result<()> {
         for _ in 0..ROUNDS {
-            // a vCPU stopped by a triple fault or an emulation error has nothing pending and may refuse to run
-            if !matches!(self.settle(), Exit::Outside(_) | Exit::Doorbell(_)) {
-                return Ok(());
+            match self.settle() {
+                Exit::Outside(_) | Exit::Doorbell(_) => {}
+                Exit::Failed(error) => return Err(error),
+                // a vCPU stopped by a triple fault or an emulation error has nothing pending
+                _ => return Ok(()),
             }
             // a repeated instruction finds that this was its last round; any other goes on at the null page and faults
             let regs = kvm_regs { rcx: 1, rflags: 2, ..Default::default() };
-            self.vcpu.set_regs(&regs).map_err(|e| Error::kvm("ending an instruction of the guest", e))?;
+            kvm("ending an instruction of the guest", || self.vcpu.set_regs(&regs))?;
         }
         Err(Error::new(Kind::Internal, "the vCPU did not come to rest; close the sandbox and open a new one"))
     }
@@ -309,6 +313,7 @@ impl Machine {
     pub fn registers(&self) -> Result<Registers> {
         match self.settle() {
             Exit::Interrupted => {}
+            Exit::Failed(error) => return Err(error),
             other => {
                 return Err(Error::new(
                     Kind::Internal,
@@ -318,10 +323,10 @@ impl Machine {
         }
         let what = "reading the vCPU's state";
         Ok(Registers {
-            regs: self.vcpu.get_regs().map_err(|e| Error::kvm(what, e))?,
-            sregs: self.vcpu.get_sregs().map_err(|e| Error::kvm(what, e))?,
-            xsave: Box::new(self.vcpu.get_xsave().map_err(|e| Error::kvm(what, e))?),
-            events: self.vcpu.get_vcpu_events().map_err(|e| Error::kvm(what, e))?,
+            regs: kvm(what, || self.vcpu.get_regs())?,
+            sregs: kvm(what, || self.vcpu.get_sregs())?,
+            xsave: Box::new(kvm(what, || self.vcpu.get_xsave())?),
+            events: kvm(what, || self.vcpu.get_vcpu_events())?,
         })
     }
 
@@ -335,16 +340,15 @@ impl Machine {
             self.come_to_rest()?;
         }
         let what = "restoring the vCPU's state";
-        self.vcpu.set_sregs(&to.sregs).map_err(|e| Error::kvm(what, e))?;
-        self.vcpu.set_regs(&to.regs).map_err(|e| Error::kvm(what, e))?;
-        self.vcpu.set_vcpu_events(&to.events).map_err(|e| Error::kvm(what, e))?;
+        kvm(what, || self.vcpu.set_sregs(&to.sregs))?;
+        kvm(what, || self.vcpu.set_regs(&to.regs))?;
+        kvm(what, || self.vcpu.set_vcpu_events(&to.events))?;
         self.set_fpu(to)
     }
 
     fn set_fpu(&self, to: &Registers) -> Result<()> {
         // SAFETY: the structure came from this kernel's KVM_GET_XSAVE.
-        unsafe { self.vcpu.set_xsave(&to.xsave) }
-            .map_err(|e| Error::kvm("restoring the FPU and vector state", e))
+        kvm("restoring the FPU and vector state", || unsafe { self.vcpu.set_xsave(&to.xsave) })
     }
 
     /// The same at a quiet point, cheaper: general and system registers travel with the next `run`.
@@ -366,18 +370,6 @@ impl Machine {
 
     /// Guest TSC ticks per millisecond.
     pub fn tsc_khz(&self) -> u64 {
-        self.vcpu.get_tsc_khz().map_or(2_000_000, u64::from)
+        kvm("reading the TSC's rate", || self.vcpu.get_tsc_khz()).map_or(2_000_000, u64::from)
     }
-}
-
-fn create_vm(host: &Host) -> Result<VmFd> {
-    // creation may be interrupted by a signal while the kernel registers the process
-    for _ in 0..100 {
-        match host.kvm.create_vm() {
-            Ok(vm) => return Ok(vm),
-            Err(e) if e.errno() == libc::EINTR => {}
-            Err(e) => return Err(Error::kvm("creating the VM", e)),
-        }
-    }
-    Err(Error::new(Kind::Kvm, "creating the VM was interrupted a hundred times; stop the signal storm"))
 }

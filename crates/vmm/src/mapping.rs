@@ -1,6 +1,6 @@
 //! Memory mappings that unmap themselves, and the memory file that holds a snapshot.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
@@ -73,7 +73,7 @@ impl Mapping {
     fn advise(&self, advice: i32) -> Result<()> {
         // SAFETY: advises on our own mapping.
         if unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, advice) } != 0 {
-            return Err(Error::last_os("madvise"));
+            return Err(Error::last_os("setting what a forked child gets of the memory"));
         }
         Ok(())
     }
@@ -114,7 +114,7 @@ impl Mapping {
         let mut pages = vec![0u8; self.len.div_ceil(4096)];
         // SAFETY: one byte a page, as mincore wants.
         if unsafe { libc::mincore(self.start.as_ptr().cast(), self.len, pages.as_mut_ptr()) } != 0 {
-            return Err(Error::last_os("mincore"));
+            return Err(Error::last_os("asking which pages are resident"));
         }
         Ok(pages)
     }
@@ -183,8 +183,7 @@ pub fn seal(file: &File) -> Result<()> {
     let seals = libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
     // SAFETY: plain fcntl on our descriptor.
     if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {
-        let error = io::Error::last_os_error();
-        return Err(Error::new(Kind::Internal, format!("sealing the snapshot: {error}")));
+        return Err(Error::last_os("sealing the snapshot"));
     }
     Ok(())
 }

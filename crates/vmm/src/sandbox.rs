@@ -93,7 +93,7 @@ pub struct Sandbox {
     posted_modes: Vec<u8>,
     trap: Option<TrapCause>,
     /// Why the sandbox is dead, once it is.
-    dead: Option<String>,
+    dead: Option<Error>,
     /// Why the last call was refused.
     refusal: String,
     /// Address and length of the default memory as the guest last said; checked when used.
@@ -217,7 +217,8 @@ impl Sandbox {
     /// None, or the status that refuses any use.
     fn unusable(&mut self) -> Option<Status> {
         if self.in_forked_child() {
-            self.dead = Some("this sandbox belongs to the parent process; open a new one after fork".into());
+            let why = "this sandbox belongs to the parent process; open a new one after fork";
+            self.dead = Some(Error::new(Kind::Forked, why));
         }
         self.dead.as_ref().map(|_| Status::Dead)
     }
@@ -239,7 +240,7 @@ impl Sandbox {
         self.ended = None;
         match self.recover() {
             Ok(()) => Status::Done,
-            Err(error) => self.die(error.message),
+            Err(error) => self.die(error),
         }
     }
 
@@ -255,7 +256,7 @@ impl Sandbox {
         self.ended = None;
         match self.restore() {
             Ok(()) => Status::Done,
-            Err(error) => self.die(error.message),
+            Err(error) => self.die(error),
         }
     }
 
@@ -344,7 +345,7 @@ impl Sandbox {
         self.verify_if_due()
     }
 
-    fn die(&mut self, why: String) -> Status {
+    fn die(&mut self, why: Error) -> Status {
         self.open.clear();
         self.hostcalls.clear();
         self.vector.end();
@@ -376,7 +377,12 @@ impl Sandbox {
 
     /// Why the last status was `Dead` or `Invalid`.
     pub fn message(&self) -> &str {
-        self.dead.as_deref().unwrap_or(&self.refusal)
+        self.dead.as_ref().map_or(&self.refusal, |error| &error.message)
+    }
+
+    /// Why the last status was `Dead`, with its kind.
+    pub fn death(&self) -> Option<&Error> {
+        self.dead.as_ref()
     }
 
     /// Number of results of an imported function.

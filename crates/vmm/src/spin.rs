@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 const RUN: u32 = 0;
 const PAUSE: u32 = 1;
@@ -171,9 +172,14 @@ impl VcpuThread {
 
     fn kick(&self) {
         // The signal stays pending until the thread is in KVM_RUN, so one is enough whenever it arrives.
+        // It fails while the user's queue of pending signals is full (ulimit -i).
         // SAFETY: the thread lives until it is joined.
-        unsafe {
-            libc::syscall(libc::SYS_tgkill, libc::getpid(), self.shared.thread.load(Acquire), kick_signal());
+        while unsafe {
+            libc::syscall(libc::SYS_tgkill, libc::getpid(), self.shared.thread.load(Acquire), kick_signal())
+        } != 0
+            && !self.handle.as_ref().is_none_or(JoinHandle::is_finished)
+        {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -205,10 +211,10 @@ impl Drop for VcpuThread {
     fn drop(&mut self) {
         if self.process != std::process::id() {
             std::mem::forget(self.handle.take());
-        } else if let Some(handle) = self.handle.take() {
+        } else {
             self.command(QUIT);
             self.kick();
-            let _ = handle.join();
+            let _ = self.handle.take().map(JoinHandle::join);
         }
     }
 }

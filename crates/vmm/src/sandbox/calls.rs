@@ -2,6 +2,7 @@
 
 use super::{Event, HostCall, LimitCause, MAX_DEPTH, Phase, Sandbox, Status, TrapCause, Used};
 use crate::deadline::Deadline;
+use crate::error::{Error, Kind};
 use crate::machine::Exit;
 use hlfuzz_abi::{MAX_VALUES, ToGuest, Value, answer, op};
 use std::mem::offset_of;
@@ -79,7 +80,7 @@ impl Sandbox {
         {
             self.reset_after = false;
             if let Err(error) = self.restore() {
-                return self.die(error.message);
+                return self.die(error);
             }
         }
         status
@@ -196,12 +197,12 @@ impl Sandbox {
                 self.stats.timeouts += 1;
                 self.stats.kicks += 1;
                 if self.snapshot.is_none() {
-                    self.die("instantiation did not end within its deadline".into());
+                    self.die(Error::new(Kind::Limit, "instantiation did not end within its deadline"));
                     return Status::Timeout;
                 }
                 match self.recover() {
                     Ok(()) => Status::Timeout,
-                    Err(error) => self.die(error.message),
+                    Err(error) => self.die(error),
                 }
             }
             Event::Stopped(exit) => self.stopped(exit),
@@ -277,7 +278,7 @@ impl Sandbox {
             answer::LINK_FAILED if self.snapshot.is_none() => {
                 let text = self.text();
                 self.trap = Some(TrapCause::Runtime(text.clone()));
-                self.die(text)
+                self.die(Error::new(Kind::Internal, text))
             }
             answer::FATAL => self.end_by(TrapCause::Runtime(self.text())),
             _ => self.violated(format!("answer {word}, which does not exist or does not fit the request")),
@@ -374,6 +375,7 @@ impl Sandbox {
                 TrapCause::Runtime(format!("the guest touched address {address:#x}, where nothing is"))
             }
             Exit::Broken(why) => TrapCause::Runtime(why),
+            Exit::Failed(error) => return self.die(error),
             Exit::Interrupted | Exit::RingFull => {
                 TrapCause::Runtime("the vCPU stopped without a reason".into())
             }
@@ -386,12 +388,12 @@ impl Sandbox {
         let why = format!("{cause:?}");
         self.trap = Some(cause);
         if self.snapshot.is_none() {
-            self.die(why);
+            self.die(Error::new(Kind::Internal, why));
             return Status::Trap;
         }
         match self.recover() {
             Ok(()) => Status::Trap,
-            Err(error) => self.die(format!("{why}; {}", error.message)),
+            Err(error) => self.die(Error::new(error.kind, format!("{why}; {}", error.message))),
         }
     }
 
