@@ -38,6 +38,7 @@ def test_the_wheel_holds_the_library_the_types_and_the_licence(wheel: Path) -> N
     names = zipfile.ZipFile(wheel).namelist()
     assert "hlfuzz/vmm/_native.abi3.so" in names
     assert "hlfuzz/py.typed" in names
+    assert {f"hlfuzz/guest/native/hlfuzz_guest.{kind}" for kind in "hc"} <= set(names)
     assert any(name.endswith("/LICENSE") for name in names)
     assert not [n for n in names if n.startswith(("tests", "crates", "examples"))], "more than the package"
 

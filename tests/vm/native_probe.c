@@ -29,6 +29,9 @@ HLG_EXPORT(void, nothing);
 static int32_t count(void) { return ++calls; }
 HLG_EXPORT(int32_t, count);
 
+static void backwards(void) { __asm__ volatile("std"); } /* against the ABI */
+HLG_EXPORT(void, backwards);
+
 /* Host calls: nested ones through `down`, and what they leave behind when they fail. */
 static int32_t go(int32_t n) {
     calls++;

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from native_build import Toolchain
+from native_build import TOOLCHAINS, Toolchain
 from native_guests import COMPILERS, built, probe
 
 from hlfuzz import (
@@ -57,6 +57,37 @@ def test_values_of_every_type_go_in_and_come_out(compiler: str) -> None:
         factors = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14)
         assert box.call("all", *arguments) == sum(a * f for a, f in zip(arguments, factors, strict=True))
         assert box.call("mix", 2**33, 1.5, 2.5, 2**32 - 1) == 2**33 + 4.0 - 1
+
+
+EVERYWHERE = """
+#define HLFUZZ_GUEST_IMPLEMENTATION
+#include "hlfuzz_guest.h"
+HLG_ALLOCATOR;
+HLG_IMPORT("env", "twice", int64_t, twice, int64_t);
+static int64_t calls;
+static double run(const uint8_t *data, uint32_t len, float scale) {
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < len; i++) sum += data[i];
+    return (double)(twice(sum) * ++calls) * (double)scale;
+}
+HLG_EXPORT(double, run, const uint8_t *, uint32_t, float);
+"""
+
+
+@pytest.mark.parametrize("toolchain", TOOLCHAINS, ids=str)
+def test_a_guest_of_every_compiler_language_and_level_runs(toolchain: Toolchain, tmp_path: Path) -> None:
+    guest = Guest.from_elf(toolchain.build(EVERYWHERE, tmp_path))
+
+    def twice(n: int) -> int:
+        if n == 0:
+            raise ValueError("nothing to double")
+        return 2 * n
+
+    with Sandbox(guest, {"env.twice": twice}, transport="exit") as box:
+        assert [box.call_bytes("run", b"\x01\x02", 0.5) for _ in range(2)] == [3.0, 3.0]
+        with pytest.raises(HostFunctionError):
+            box.call_bytes("run", b"", 1.0)
+        assert box.call_bytes("run", b"\xff" * 1000, -1.0) == -510_000.0
 
 
 def test_state_lasts_in_a_context_and_nowhere_else(compiler: str) -> None:
@@ -189,6 +220,14 @@ def test_room_is_given_back_after_each_call(compiler: str, tmp_path: Path) -> No
             context.finish()
         # What cannot be had is NULL, at any size.
         assert [box.call("all", n) for n in (1 << 20, 1 << 40, 2**64 - 1, 2**64 - 15)] == [1, 0, 0, 0]
+
+
+def test_a_function_that_returns_with_the_direction_flag_set_does_no_harm(compiler: str) -> None:
+    with opened(compiler) as box, box.context() as context:
+        context.call("backwards")
+        data = bytes(range(256))
+        assert context.call_bytes("echo", data, result="packed") == data
+        context.finish()
 
 
 def test_a_host_function_gives_bytes_to_the_guest(compiler: str) -> None:

@@ -112,6 +112,16 @@ def test_every_number_of_the_header_is_the_hosts(tmp_path: Path) -> None:
     C.build(BEGIN + "\n".join(checks), tmp_path)
 
 
+def test_generated_code_and_the_header_have_one_text_for_what_they_share() -> None:
+    def shared(text: str) -> str:
+        return text[text.index("#ifndef HL_NATIVE_ABI") : text.index("#endif\n#ifndef HL_RETURNED")]
+
+    generated = (ROOT / "hlfuzz" / "generate" / "c" / "runtime" / "hl.h").read_text()
+    assert shared(generated.replace("#endif\n#endif\n\n#ifndef", "#endif\n#ifndef")) == shared(
+        (native_include() / "hlfuzz_guest.h").read_text()
+    )
+
+
 class Tables:
     """Exports and imports of an ELF file, read as the note says; no more than these tests need."""
 
