@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from hlfuzz.model import ValType, Value
 from hlfuzz.vmm.library import check, ffi, lib, new_error, sized
@@ -17,8 +17,6 @@ _TRANSPORTS: Final = {
     "exit": lib.HL_TRANSPORT_EXIT,
 }
 _RESETS: Final = {"strict": lib.HL_RESET_STRICT, "memory": lib.HL_RESET_MEMORY}
-
-MachineT = TypeVar("MachineT", bound=Machine)
 
 
 class Template:
@@ -39,8 +37,8 @@ class Template:
         verify_every: int,
         host_calls: int | None = None,
         output_bytes: int | None = None,
-        make: Callable[[Any], MachineT],
-    ) -> MachineT:
+        make: Callable[[Any], Machine] = Machine,
+    ) -> Machine:
         """A VM at the snapshot, as what `make` makes of it. Raises `EnvironmentProblem`, `ForkedProcess`."""
         options, error = sized("hl_sandbox_options"), new_error()
         options.transport = _TRANSPORTS[transport]

@@ -64,6 +64,25 @@ def test_the_loop_goes_on_while_a_guest_is_at_work(open_box):
     run(main)
 
 
+def test_a_task_with_nothing_but_quick_calls_lets_others_run(open_box):
+    async def main() -> None:
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async with open_box() as box:
+            task = asyncio.ensure_future(other())
+            while turns < 20:
+                await box.acall("add", 1, 2)
+            task.cancel()
+
+    run(main)
+
+
 def test_host_functions_and_host_coroutines_run_in_the_owners_thread_and_in_order(open_box):
     owner, seen = threading.get_ident(), []
 
@@ -169,8 +188,8 @@ def test_after_a_cancelled_call_none_of_its_host_functions_runs(open_box):
     async def main() -> None:
         seen: list[int] = []
         async with open_box(seen.append) as box:
-            calls = [asyncio.ensure_future(box.acall("ask_each", 3)) for _ in range(4)]
-            await asyncio.sleep(0)  # they begin; the first is at work, its host call not yet heard of
+            calls = [asyncio.ensure_future(box.acall("ask_late")) for _ in range(4)]
+            await asyncio.sleep(0)  # they begin; the first is at work
             for call in calls:
                 call.cancel()
             await asyncio.gather(*calls, return_exceptions=True)

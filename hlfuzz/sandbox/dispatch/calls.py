@@ -60,7 +60,10 @@ class DispatchedCalls(ABC):
         give way. Raises what it raises."""
         lane = self._dispatched()
         self._loop_of(lane)
-        return await outcome_of(lane.submit(work))
+        pending = lane.submit(work)
+        if pending.done and lane.dispatcher.owes_a_turn():
+            await asyncio.sleep(0)
+        return await outcome_of(pending)
 
     def submit(self, function: str, /, *args: Value | bytes) -> PendingCall[Returned]:
         """As `Sandbox.call`, for any loop: the call goes on while `Dispatcher.process_events` runs."""

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from threading import get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from hlfuzz.errors import UsageError, WrongThread
+from hlfuzz.sandbox.dispatch.strand import Strand
 from hlfuzz.vmm import Bell
 
 if TYPE_CHECKING:
     from hlfuzz.sandbox.dispatch.lane import Lane
+
+_KEPT_STRANDS: Final = 64
+"""As many calls in progress at once are served without making new ones."""
+
+_TURN_SECONDS: Final = 0.001
+"""How long quick calls may keep an asyncio loop from turning."""
 
 
 class Dispatcher:
@@ -31,6 +39,8 @@ class Dispatcher:
         self._ready: deque[int] = deque()
         self._posted: deque[int] = deque()
         self._next = 0
+        self._turn_due = 0.0
+        self._strands: list[Strand] = []
         self._processing = False
 
     def fileno(self) -> int:
@@ -73,6 +83,31 @@ class Dispatcher:
             self.loop.add_reader(self.fileno(), self.process_events)
         self._lanes[self._next] = lane
         return self._next
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether it must not be held up: events wait, or a program that is not asyncio's has something else
+        in hand than to process them."""
+        return bool(self._ready) or (self.loop is None and not self._processing)
+
+    def owes_a_turn(self) -> bool:
+        """Whether a call that is over at once should let others run all the same: once in a while, so that a
+        task with nothing but such calls does not keep the loop for itself."""
+        now = time.monotonic()
+        if now < self._turn_due:
+            return False
+        self._turn_due = now + _TURN_SECONDS
+        return True
+
+    def strand(self) -> Strand:
+        """One that runs nothing."""
+        return self._strands.pop() if self._strands else Strand()
+
+    def give_back(self, strand: Strand) -> None:
+        """Its work has ended."""
+        strand.end()
+        if len(self._strands) < _KEPT_STRANDS:
+            self._strands.append(strand)
 
     def post(self, tag: int) -> None:
         """Any thread: the lane is ready."""

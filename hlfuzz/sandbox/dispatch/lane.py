@@ -6,17 +6,22 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextvars import Context, ContextVar, copy_context
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
+
+from greenlet import GreenletExit
 
 from hlfuzz.errors import CallCancelled, ContextBusy, HlfuzzError, SandboxClosed, UsageError
 from hlfuzz.sandbox.dispatch.dispatcher import Dispatcher
 from hlfuzz.sandbox.dispatch.pending import PendingCall
-from hlfuzz.sandbox.dispatch.strand import Strand, current
+from hlfuzz.sandbox.dispatch.strand import Strand, current, give_way
 from hlfuzz.sandbox.gate import Gate
 
 T = TypeVar("T")
+
+_RARELY: Final = 64
+"""A guest whose calls take long is waited for briefly in one of so many."""
 
 
 class Worker(Protocol):
@@ -30,6 +35,10 @@ class Worker(Protocol):
 
     def wait_end(self) -> Any:
         """Sleep until the end."""
+        ...
+
+    def wait_briefly(self) -> Any | None:
+        """`end`, after a wait that is shorter than giving way takes; None at once where that is not known."""
         ...
 
     def kick(self) -> None:
@@ -63,12 +72,14 @@ class _HostCall:
 _inside: ContextVar[_HostCall | None] = ContextVar("hlfuzz_host_call", default=None)
 
 
-class Turn(Strand):
+class Turn:
     """One call: the outermost, or one that a coroutine of the host makes in the middle of it."""
 
-    def __init__(self, lane: Lane, work: Callable[[], Any], context: Context) -> None:
-        super().__init__(self._main, context)
+    def __init__(self, lane: Lane, work: Callable[[], Any]) -> None:
         self.lane = lane
+        self.strand: Strand | None = None
+        """What it runs in, from its begin to its end."""
+        self.context = copy_context()
         self.pending: PendingCall[Any] = PendingCall(lambda _: lane.cancel(self))
         self.host_call: _HostCall | None = None
         self.unwanted: BaseException | None = None
@@ -79,11 +90,17 @@ class Turn(Strand):
         self._value: Any = None
         self._error: BaseException | None = None
 
-    def _main(self) -> None:
+        self.has_ended = False
+
+    def run(self) -> None:
+        """Its work, in its strand."""
         try:
             self._value = self._work()
+        except GreenletExit:  # nobody is left who could let it go on
+            raise
         except BaseException as error:  # for whoever waits for it
             self._error = error
+        self.has_ended = True
 
     def finish(self) -> None:
         """It has ended: tell whoever waits."""
@@ -110,6 +127,9 @@ class Lane:
         """The turn that waits for the worker."""
         self._cancelled: list[asyncio.Task[Any]] = []
         self._is_starting = self._is_closing = False
+        self._chance = 0
+        """So many commands are not waited for briefly."""
+        self._patience = 1
         self.tag = dispatcher.add(self)
 
     @property
@@ -120,7 +140,8 @@ class Lane:
     @property
     def is_inside(self) -> bool:
         """Whether this is a host function, or a coroutine, that a call waits for."""
-        return self._in_coroutine() or current() in self._turns
+        strand = current()
+        return self._in_coroutine() or (strand is not None and strand.turn in self._turns)
 
     def submit(self, work: Callable[[], T]) -> PendingCall[T]:
         """Run `work`, which makes calls of the sandbox, when what was submitted before has ended.
@@ -131,14 +152,14 @@ class Lane:
             raise ContextBusy(
                 "a call is in progress that waits for this coroutine: call the guest by its Caller's `acall`"
             )
-        turn = Turn(self, work, copy_context())
+        turn = Turn(self, work)
         self._queue.append(turn)
         self._start_next()
         return turn.pending
 
     def submit_nested(self, work: Callable[[], T]) -> PendingCall[T]:
         """Run `work` now, in the middle of a call whose host function is a coroutine."""
-        turn = Turn(self, work, copy_context())
+        turn = Turn(self, work)
         self._turns.append(turn)
         self._go_on(turn)
         return turn.pending
@@ -197,11 +218,30 @@ class Lane:
     def pause(self) -> Any:
         """The worker is at work: what it ends with. Gives way in a turn, and sleeps elsewhere."""
         assert self.worker is not None
-        turn = current()
-        if self._is_closing or not (isinstance(turn, Turn) and turn.lane is self):
+        strand = current()
+        if self._is_closing or strand is None or strand.turn not in self._turns:
             return self.worker.wait_end()
-        self._away = turn
-        return turn.give_way()
+        code = self._wait_briefly(self.worker)
+        if code is not None:
+            return code
+        self._away = strand.turn
+        return give_way()
+
+    def _wait_briefly(self, worker: Worker) -> Any | None:
+        """Most calls are over before the loop could have turned once. One that was not makes a guest wait for
+        its next chance, twice as long each time; and while others are ready, nobody is waited for."""
+        if self._chance:
+            self._chance -= 1
+            return None
+        if self.dispatcher.is_waited_for:
+            return None
+        code = worker.wait_briefly()
+        if code is None:
+            self._patience = min(2 * self._patience, _RARELY)
+            self._chance = self._patience
+        else:
+            self._patience = 1
+        return code
 
     def wait_for(self, awaitable: Awaitable[T], turn: Turn) -> T:
         """The result of what a host function, called in `turn`, wants awaited; gives way until then."""
@@ -217,7 +257,7 @@ class Lane:
         task = host_call.task = self.loop.create_task(_awaited(awaitable), context=context)
         task.add_done_callback(lambda _: host_call.is_live and self._go_on(turn))
         try:
-            turn.give_way()
+            give_way()
         finally:
             host_call.is_live = False
             turn.host_call = None
@@ -258,17 +298,21 @@ class Lane:
         self._away = None
         self._gate.enter_turn()
         try:
-            if turn.unwanted is None or turn.is_told:
-                turn.go_on(value)
+            if turn.strand is None:
+                turn.strand = self.dispatcher.strand()
+                turn.strand.begin(turn, turn.run, turn.context)
+            elif turn.unwanted is None or turn.is_told:
+                turn.strand.go_on(value)
             else:
                 turn.is_told = True
-                turn.go_on_raising(Abandoned())
+                turn.strand.go_on_raising(Abandoned())
         finally:
-            if turn.dead:
+            if turn.has_ended:
                 self._turns.remove(turn)
             if self._turns:
                 self._gate.leave_turn(away=self._away is not None)
-        if turn.dead:
+        if turn.has_ended:
+            self.dispatcher.give_back(turn.strand)
             turn.finish()
 
 
@@ -277,8 +321,9 @@ def settled(value: Any) -> Any:
     nothing can be awaited: the call was made by `call`, or the sandbox is not dispatched."""
     if not inspect.isawaitable(value):
         return value
-    turn = current()
-    if isinstance(turn, Turn):
+    strand = current()
+    if strand is not None:
+        turn: Turn = strand.turn
         return turn.lane.wait_for(value, turn)
     _discard(value)
     raise UsageError(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from hlfuzz.model import Exited, Export, Failure, HostError, Stats, Value, Violation
+from hlfuzz.model import Exited, Export, Failure, HostError, LimitExceeded, Stats, Value, Violation
 from hlfuzz.sandbox.dispatch.lane import Abandoned, Lane
 from hlfuzz.sandbox.engines.base import Engine, EngineName, Entry, HostSide, HostState, Returned
 from hlfuzz.vmm import BytesForm, Region, Room, Template
@@ -90,6 +90,9 @@ class ThreadedEngine:
     def wait_end(self) -> _HostCall | _Ended:
         return self._came(self._to_owner.get())
 
+    def wait_briefly(self) -> _HostCall | _Ended | None:
+        return None
+
     def kick(self) -> None:
         self._stop()
 
@@ -128,6 +131,12 @@ class ThreadedEngine:
 
     def global_set(self, export: Export, value: Value) -> None:
         self._look(lambda: self._engine.global_set(export, value))
+
+    def is_clean(self) -> bool:
+        return self._look(self._engine.is_clean)
+
+    def ping(self) -> bool:
+        return self._look(self._engine.ping)
 
     def verify(self) -> int | None:
         return self._look(self._engine.verify)
@@ -264,5 +273,5 @@ class _FromThread:
     def unwound(self, depth: int) -> None:
         """Of host functions the owner knows more."""
 
-    def failure(self, index: int, error: Exception) -> HostError | Violation | Exited:
+    def failure(self, index: int, error: Exception) -> HostError | Violation | Exited | LimitExceeded:
         return self._host.failure(index, error)
