@@ -246,6 +246,65 @@ TRAP_CODES: Final[tuple[str, ...]] = (
 "guest-fault", what no Wasm guest can cause by itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One active call of a guest, as far as its module says: names and lines are the guest author's words."""
+
+    function_index: int
+    """Index of a Wasm function in its module; -1 for native code."""
+    name: str
+    """Of the function, from the name section, the exports or the symbol table; "" where there is none."""
+    offset: int
+    """Of the instruction: bytes from the start of a Wasm module (-1: not known), or the native address. Of a
+    caller, it is the call's."""
+    file: str = ""
+    """Path of the source file as the compiler wrote it; "" without debug information."""
+    line: int = 0
+    """From 1; 0 without debug information. Of inlined code it is the inlined line."""
+    start: int = 0
+    """Where the function begins, as `offset`; 0: not known."""
+
+    def __str__(self) -> str:
+        name = self.name or (f"wasm-function[{self.function_index}]" if self.function_index >= 0 else "")
+        if self.line:
+            place = f"{self.file.rpartition('/')[2]}:{self.line}"
+        else:
+            place = f"{self.offset:#x}" if self.offset >= 0 else ""
+        return f"{name} ({place})" if name and place else name or place
+
+
+@dataclass(frozen=True, slots=True)
+class Registers:
+    """General registers and segments of an x86-64 CPU."""
+
+    rax: int
+    rbx: int
+    rcx: int
+    rdx: int
+    rsi: int
+    rdi: int
+    rbp: int
+    rsp: int
+    r8: int
+    r9: int
+    r10: int
+    r11: int
+    r12: int
+    r13: int
+    r14: int
+    r15: int
+    rip: int
+    rflags: int
+    cs: int
+    ss: int
+    ds: int
+    es: int
+    fs: int
+    gs: int
+    fs_base: int
+    gs_base: int
+
+
 class Failure:
     """Base class of the outcomes that carry no value (`Failed` is their union)."""
 
@@ -275,6 +334,7 @@ class Fault:
     symbol: str = ""
     file: str = ""
     line: int = 0
+    registers: Registers | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +345,8 @@ class Trap(Failure):
     code: str
     message: str = field(default="", compare=False)
     fault: Fault | None = field(default=None, compare=False)
+    frames: tuple[Frame, ...] = field(default=(), compare=False)
+    """The calls that were active, innermost first; empty where the engine does not know."""
 
 
 @dataclass(frozen=True, slots=True)

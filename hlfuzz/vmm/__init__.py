@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from hlfuzz.vmm.dispatch import Bell, DispatchedMachine
+from hlfuzz.vmm.evidence import Core, Symbols, keep_cores, kept_core, take_core, trap_registers
 from hlfuzz.vmm.machine import DEFAULT_MEMORY, BytesForm, FastCall, Machine, Region, Results, Room
 from hlfuzz.vmm.module import Module, cache_folder, inspect, inspect_elf, wasmtime_version
 from hlfuzz.vmm.probe import Probe, probe
 from hlfuzz.vmm.snapshot import TemplateInfo, describe, global_values, take
+from hlfuzz.vmm.status import TrapInfo
 from hlfuzz.vmm.template import Boot, Template
 from hlfuzz.vmm.values import Slots
 from hlfuzz.vmm.verifier import NativeVerifier
@@ -16,6 +18,7 @@ __all__ = [
     "Bell",
     "Boot",
     "BytesForm",
+    "Core",
     "DispatchedMachine",
     "FastCall",
     "Machine",
@@ -26,14 +29,20 @@ __all__ = [
     "Results",
     "Room",
     "Slots",
+    "Symbols",
     "Template",
     "TemplateInfo",
+    "TrapInfo",
     "cache_folder",
     "describe",
     "global_values",
     "inspect",
     "inspect_elf",
+    "keep_cores",
+    "kept_core",
     "probe",
     "take",
+    "take_core",
+    "trap_registers",
     "wasmtime_version",
 ]

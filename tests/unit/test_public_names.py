@@ -16,7 +16,7 @@ PUBLIC = {
     "providers": {"HostFunction", "Caller", "Memory", "Table", "Global"},
     "wasi": {"Wasi", "WasiActivity", "WasiCall"},
     "values": {"Value", "Float32", "Float64"},
-    "outcomes": {"Outcome", "Ok", "Trap", "Timeout", "Violation", "HostError", "Exited", "LimitExceeded"},
+    "outcomes": {"Outcome", "Ok", "Trap", "Timeout", "Violation", "HostError", "Exited", "LimitExceeded", "Frame"},
     "records": {"Call", "CallRecord", "HostCallRecord"},
     "errors": {
         "HlfuzzError", "UsageError", "ModuleError", "LinkError", "StartError", "EnvironmentProblem",

@@ -27,4 +27,17 @@ pub mod boot_flag {
     pub const GROW_TRAPS: u64 = 1;
 }
 
-const _: () = assert!(size_of::<Boot>() == 80);
+/// Linear memories that [`Windows`] has room for.
+pub const WINDOWS: usize = 31;
+
+/// Where the module's own linear memories are and how long, at the start of the runtime's heap: for whoever looks at a
+/// crashed guest from outside. The runtime writes it when a memory is made and when it grows; a reset takes that back.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Windows {
+    pub count: u64,
+    /// Address and bytes.
+    pub memories: [[u64; 2]; WINDOWS],
+}
+
+const _: () = assert!(size_of::<Boot>() == 80 && size_of::<Windows>() == 504);

@@ -8,10 +8,11 @@ mod boot;
 mod mailbox;
 pub mod map;
 
-pub use boot::{Boot, boot_flag};
+pub use boot::{Boot, WINDOWS, Windows, boot_flag};
 pub use mailbox::{
-    Control, FromGuest, MAX_VALUES, Mailbox, NO_ALLOCATOR, POSTED_BYTES, POSTED_MODES, PostedHeader,
-    TEXT_BYTES, Text, ToGuest, VECTOR_ALLOC_ARGS, VECTOR_BYTES, VECTOR_PARAMS, Value, VectorArea, VectorHead,
+    Control, FromGuest, MAX_FRAMES, MAX_VALUES, Mailbox, NO_ALLOCATOR, POSTED_BYTES, POSTED_MODES,
+    PostedHeader, TEXT_BYTES, Text, ToGuest, VECTOR_ALLOC_ARGS, VECTOR_BYTES, VECTOR_PARAMS, Value,
+    VectorArea, VectorHead,
 };
 
 /// What the host asks of the guest: `ToGuest::word`. Zero means "nothing yet".

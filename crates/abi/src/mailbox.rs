@@ -14,6 +14,10 @@ pub type Value = [u64; 2];
 /// every validator enforces), so a block always holds them.
 pub const MAX_VALUES: usize = 1000;
 
+/// Frames that an answer `TRAP` carries at most, innermost first, as values: function index, and offset of the instruction
+/// in the module or `u64::MAX`.
+pub const MAX_FRAMES: usize = 32;
+
 pub const TEXT_BYTES: usize = 4096 - 8;
 pub const POSTED_MODES: usize = 4096;
 pub const POSTED_BYTES: usize = 64 * 1024;

@@ -420,6 +420,16 @@
 #define HL_RULE_ENUM 15
 
 /**
+ * `hl_frame`: the frame is native code.
+ */
+#define HL_NATIVE UINT32_MAX
+
+/**
+ * The state of a guest at one moment; immutable, any thread.
+ */
+typedef struct hl_core hl_core;
+
+/**
  * What one event loop waits on for all of its sandboxes.
  */
 typedef struct hl_dispatcher hl_dispatcher;
@@ -433,6 +443,11 @@ typedef struct hl_module hl_module;
  * One micro-VM with one guest. One thread at a time.
  */
 typedef struct hl_sandbox hl_sandbox;
+
+/**
+ * Symbols, source lines and unwind tables of one module; immutable, any thread.
+ */
+typedef struct hl_symbols hl_symbols;
 
 /**
  * A booted module, frozen; immutable.
@@ -466,6 +481,24 @@ typedef struct hl_error {
    */
   char message[2040];
 } hl_error;
+
+/**
+ * General registers and segments of an x86-64 CPU.
+ */
+typedef struct hl_registers {
+  /**
+   * `sizeof(hl_registers)`, set by the caller.
+   */
+  uint32_t size;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8 to r15, rip, rflags, cs, ss, ds, es, fs, gs, fs_base, gs_base.
+   */
+  uint64_t values[26];
+} hl_registers;
 
 /**
  * One Wasm value: the member that the declared type names is valid, the other bytes are zero on input and undefined
@@ -568,6 +601,51 @@ typedef struct hl_bytes_call {
    */
   uint64_t out_len;
 } hl_bytes_call;
+
+/**
+ * One active call of a guest.
+ */
+typedef struct hl_frame {
+  /**
+   * Wasm: the function's index in the module. Native: HL_NATIVE.
+   */
+  uint32_t function;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * Wasm: offset of the instruction in the module file, or UINT64_MAX. Native: its address. For a caller, that of the
+   * call.
+   */
+  uint64_t offset;
+} hl_frame;
+
+/**
+ * What is at a frame's instruction.
+ */
+typedef struct hl_site {
+  /**
+   * `sizeof(hl_site)`, set by the caller.
+   */
+  uint32_t size;
+  /**
+   * Line in the source file, from 1; 0: not known.
+   */
+  uint32_t line;
+  /**
+   * Where the function begins: as `hl_frame.offset`; 0: not known.
+   */
+  uint64_t start;
+  /**
+   * The function as the compiler called it: NUL-terminated UTF-8, cut at a character when too long; empty: not known.
+   */
+  char name[1024];
+  /**
+   * The source file, in the same way.
+   */
+  char file[1024];
+} hl_site;
 
 /**
  * What this machine's KVM can do.
@@ -986,6 +1064,70 @@ extern "C" {
 #endif // __cplusplus
 
 /**
+ * Chooses whether the state of the guest is kept when a call traps or runs past its deadline, for `hl_core_kept`. It costs
+ * a copy of what the call has written.
+ *
+ * @param sandbox The sandbox.
+ * @param on 0: no, the default.
+ * @return HL_DONE, HL_DEAD, or HL_INVALID for NULL.
+ */
+int32_t hl_core_keep(struct hl_sandbox *sandbox,
+                     uint32_t on);
+
+/**
+ * The state that was kept when the last call trapped or ran past its deadline, before the sandbox was restored. It is given
+ * once.
+ *
+ * @param sandbox The sandbox.
+ * @return The core, for `hl_core_free`; NULL when none was kept.
+ */
+struct hl_core *hl_core_kept(struct hl_sandbox *sandbox);
+
+/**
+ * The state of the guest right now: between calls, or while a host call waits.
+ *
+ * @param sandbox The sandbox.
+ * @param error Gets the reason of a failure; may be NULL.
+ * @return The core, for `hl_core_free`; NULL when a call runs or the sandbox is dead.
+ */
+struct hl_core *hl_core_take(struct hl_sandbox *sandbox, struct hl_error *error);
+
+/**
+ * Frees a core.
+ *
+ * @param core The core; NULL is fine.
+ */
+void hl_core_free(struct hl_core *core);
+
+/**
+ * The registers of a core: the guest's own at a CPU exception or deadline, otherwise those of the code in it that waits for
+ * the host.
+ *
+ * @param core The core.
+ * @param out Gets the registers.
+ * @return 0, or -1 for NULL.
+ */
+int32_t hl_core_registers(const struct hl_core *core,
+                          struct hl_registers *out);
+
+/**
+ * Writes a core file: for a native guest an ELF core file of x86-64 Linux, sparse, for gdb; for a Wasm guest a module in the
+ * coredump format of WebAssembly's tool conventions.
+ *
+ * @param core The core.
+ * @param symbols Those of the guest's module.
+ * @param name What debuggers call the program; NULL: "guest".
+ * @param fd An empty file, open for writing; it stays the caller's.
+ * @param error Gets the reason of a failure; may be NULL.
+ * @return 0, or -1: HL_E_IO or HL_E_ARGUMENT; the file is then of no use.
+ */
+int32_t hl_core_write(const struct hl_core *core,
+                      const struct hl_symbols *symbols,
+                      const char *name,
+                      int32_t fd,
+                      struct hl_error *error);
+
+/**
  * Makes a dispatcher.
  *
  * Its owner is the thread that uses it, which may change; the workers' owner is the same.
@@ -1161,6 +1303,59 @@ int32_t hl_dispatch_wait(struct hl_worker *worker, uint64_t timeout_us);
  * @param worker The worker, not detached before this returns; NULL does nothing.
  */
 void hl_dispatch_kick(const struct hl_worker *worker);
+
+/**
+ * Reads the symbols of a Wasm module or a native guest, and its DWARF lines; what is malformed in it is left out.
+ *
+ * @param file The module; copied.
+ * @param len Its bytes.
+ * @param error Gets the reason of a failure; may be NULL.
+ * @return The symbols, for `hl_symbols_free`; NULL for NULL in place of bytes.
+ */
+struct hl_symbols *hl_symbols_new(const uint8_t *file,
+                                  size_t len,
+                                  struct hl_error *error);
+
+/**
+ * Frees symbols.
+ *
+ * @param symbols The symbols; NULL is fine.
+ */
+void hl_symbols_free(struct hl_symbols *symbols);
+
+/**
+ * The calls that were active when the last call trapped, innermost first. A guest may lie about its own frames, but is
+ * given none that its module does not have.
+ *
+ * @param sandbox The sandbox.
+ * @param symbols Those of the sandbox's module.
+ * @param frames Gets the frames.
+ * @param capacity Room in `frames`; more than 64 are never there.
+ * @return Number of frames; 0 when the call did not trap, or nothing is known.
+ */
+uint32_t hl_trap_frames(const struct hl_sandbox *sandbox,
+                        const struct hl_symbols *symbols,
+                        struct hl_frame *frames,
+                        uint32_t capacity);
+
+/**
+ * Says what is at a frame's instruction.
+ *
+ * @param symbols The symbols.
+ * @param frame The frame, from anywhere.
+ * @param out Gets the answer.
+ * @return 0, or -1: the module has no such function or instruction, or an argument is NULL.
+ */
+int32_t hl_symbols_find(const struct hl_symbols *symbols, const struct hl_frame *frame, struct hl_site *out);
+
+/**
+ * The registers at the CPU exception that ended the last call.
+ *
+ * @param sandbox The sandbox.
+ * @param out Gets the registers.
+ * @return 0, or -1: no exception did, or an argument is NULL.
+ */
+int32_t hl_trap_registers(const struct hl_sandbox *sandbox, struct hl_registers *out);
 
 /**
  * Makes `n` calls and takes the time of each, with no caller's language in the figures.

@@ -182,3 +182,6 @@ pub const HL_RULE_IDENTIFIER: i32 = 13;
 pub const HL_RULE_NESTED: i32 = 14;
 /// A number is no value of its enum.
 pub const HL_RULE_ENUM: i32 = 15;
+
+/// `hl_frame`: the frame is native code.
+pub const HL_NATIVE: u32 = u32::MAX;

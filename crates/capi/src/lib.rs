@@ -11,8 +11,10 @@
 // The safety contract of every function is C's: pointers are NULL where that is allowed, or valid for their lengths.
 
 mod codes;
+mod cores;
 mod dispatch;
 mod errors;
+mod evidence;
 mod identity;
 mod measure;
 mod memory;
@@ -27,7 +29,9 @@ mod vectors;
 mod verifier;
 
 pub use codes::*;
+pub use cores::*;
 pub use dispatch::*;
+pub use evidence::*;
 pub use measure::*;
 pub use memory::*;
 pub use module::*;

@@ -66,7 +66,7 @@ impl hl_sandbox {
         self.host_failure = text;
     }
 
-    fn sandbox_ref(&self) -> Option<&Sandbox> {
+    pub(crate) fn sandbox_ref(&self) -> Option<&Sandbox> {
         match &self.vm {
             Vm::Live(sandbox) => Some(sandbox),
             Vm::Boot(boot) => boot.sandbox_ref(),
@@ -97,7 +97,7 @@ impl hl_sandbox {
     /// # Safety
     /// As `with`.
     #[inline]
-    unsafe fn on_sandbox(this: *mut Self, act: impl FnOnce(&mut Sandbox) -> Status) -> i32 {
+    pub(crate) unsafe fn on_sandbox(this: *mut Self, act: impl FnOnce(&mut Sandbox) -> Status) -> i32 {
         // SAFETY: the caller's contract.
         unsafe {
             Self::with(this, |it| {

@@ -7,8 +7,9 @@ use crate::serve::{self, State};
 use crate::tunables;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::num::NonZeroUsize;
 use core::ptr::NonNull;
-use hlfuzz_abi::{Boot, Value};
+use hlfuzz_abi::{Boot, MAX_FRAMES, Value, Windows};
 use wasmtime::*;
 
 /// The host has already mapped the artifact's text read-execute and the rest read-only.
@@ -30,6 +31,7 @@ impl CustomCodeMemory for HostMapped {
 fn config(record: &Boot) -> Config {
     let mut c = Config::new();
     tunables::apply(&mut c);
+    c.wasm_backtrace_max_frames(NonZeroUsize::new(MAX_FRAMES));
     c.max_wasm_stack(record.wasm_stack as usize);
     // checked against the stack size although no fiber is ever made
     c.async_stack_size(record.wasm_stack as usize + (128 << 10));
@@ -38,6 +40,7 @@ fn config(record: &Boot) -> Config {
         record.arena as usize,
         record.arena_len as usize,
         record.memory_limit as usize,
+        record.heap as *mut Windows,
     )));
     // SAFETY: the host compiled for the CPU that it and this VM run on.
     unsafe { c.detect_host_feature(|_| Some(true)) };

@@ -18,22 +18,22 @@ mod serve;
 #[path = "../../wasm/src/tunables.rs"]
 mod tunables;
 
-use hlfuzz_abi::{Boot, answer, map};
+use hlfuzz_abi::{Boot, Windows, answer, map};
 
 /// The first instruction of the VM; the stack is ready, nothing else is.
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
     // SAFETY: the host maps a filled boot record there, read-only, before the vCPU first runs.
     let record = unsafe { &*(map::BOOT as *const Boot) };
+    // what is before the runtime's own heap is the table of linear memories
+    let (heap, taken) = (record.heap as usize, size_of::<Windows>().next_multiple_of(map::PAGE as usize));
     // SAFETY: called once, before anything allocates.
-    unsafe { heap::init(record.heap as usize, record.heap_len as usize) };
+    unsafe { heap::init(heap + taken, record.heap_len as usize - taken) };
     platform::init();
     match boot::boot(record) {
         Ok(mut store) => serve::forever(&mut store),
         Err(error) => {
-            let (word, aux) = serve::classify(&error);
-            let word = if aux == hlfuzz_abi::trap::OTHER { answer::LINK_FAILED } else { word };
-            exchange::answer_header(aux, 0);
+            let word = serve::answer_failure(&error, answer::LINK_FAILED);
             loop {
                 exchange::exchange(word);
             }

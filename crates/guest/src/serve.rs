@@ -8,7 +8,7 @@ use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::copy_nonoverlapping;
 use hlfuzz_abi::{
-    Boot, MAX_VALUES, NO_ALLOCATOR, POSTED_BYTES, PostedHeader, VECTOR_ALLOC_ARGS, VECTOR_BYTES,
+    Boot, MAX_FRAMES, MAX_VALUES, NO_ALLOCATOR, POSTED_BYTES, PostedHeader, VECTOR_ALLOC_ARGS, VECTOR_BYTES,
     VECTOR_PARAMS, Value, answer, op, trap,
 };
 use wasmtime::*;
@@ -166,9 +166,29 @@ fn call(mut store: impl AsContextMut<Data = State>, func: Func, params: u32, res
 
 fn failed(mut store: impl AsContextMut<Data = State>, error: &Error) -> u32 {
     let _ = store.as_context_mut().take_pending_exception();
+    answer_failure(error, answer::TRAP)
+}
+
+/// Answers with an error: where it happened, and what it was. Returns the answer word: `otherwise` for an error that is
+/// neither a trap nor a failed host function.
+pub fn answer_failure(error: &Error, otherwise: u32) -> u32 {
     let (word, aux) = classify(error);
-    exchange::answer_header(aux, 0);
-    word
+    let frames = if word == answer::TRAP { put_frames(error) } else { 0 };
+    exchange::answer_header(aux, frames);
+    if aux == trap::OTHER { otherwise } else { word }
+}
+
+/// Leaves the frames of the trap as values; returns their number.
+fn put_frames(error: &Error) -> u32 {
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return 0 };
+    let mut count = 0;
+    for frame in trace.frames().iter().take(MAX_FRAMES) {
+        let offset = frame.module_offset().map_or(u64::MAX, |offset| offset as u64);
+        // SAFETY: the block holds more values than there are frames.
+        unsafe { *exchange::answer_values().add(count as usize) = [u64::from(frame.func_index()), offset] };
+        count += 1;
+    }
+    count
 }
 
 /// `call` with a byte vector: room from the allocator, the bytes, the call, in one exchange.
@@ -248,7 +268,7 @@ impl fmt::Display for HostFailed {
 impl core::error::Error for HostFailed {}
 
 /// The answer word and code for an error; leaves a text where the code alone does not say it.
-pub fn classify(error: &Error) -> (u32, u32) {
+fn classify(error: &Error) -> (u32, u32) {
     if let Some(code) = error.downcast_ref::<Trap>() {
         return (answer::TRAP, *code as u32);
     }

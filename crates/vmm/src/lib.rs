@@ -70,5 +70,9 @@ pub use {
     deadline::Deadline,
     error::{Error, Kind, Result},
     host::{Host, Tracking},
-    sandbox::{CallLimits, Interface, Level, LimitCause, Options, Sandbox, Status, Transport, TrapCause},
+    machine::General,
+    sandbox::{
+        CallLimits, Interface, Level, LimitCause, Options, Sandbox, State, Status, Transport, TrapCause,
+    },
+    tables::Mapped,
 };

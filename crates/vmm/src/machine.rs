@@ -72,12 +72,82 @@ pub struct Exception {
     pub address: u64,
 }
 
+/// General registers and segments, as a debugger shows them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct General {
+    pub rax: u64,
+    pub rbx: u64,
+    pub rcx: u64,
+    pub rdx: u64,
+    pub rsi: u64,
+    pub rdi: u64,
+    pub rbp: u64,
+    pub rsp: u64,
+    pub r8: u64,
+    pub r9: u64,
+    pub r10: u64,
+    pub r11: u64,
+    pub r12: u64,
+    pub r13: u64,
+    pub r14: u64,
+    pub r15: u64,
+    pub rip: u64,
+    pub rflags: u64,
+    pub cs: u64,
+    pub ss: u64,
+    pub ds: u64,
+    pub es: u64,
+    pub fs: u64,
+    pub gs: u64,
+    pub fs_base: u64,
+    pub gs_base: u64,
+}
+
+impl General {
+    fn new(r: &kvm_regs, s: &kvm_sregs) -> Self {
+        Self {
+            rax: r.rax,
+            rbx: r.rbx,
+            rcx: r.rcx,
+            rdx: r.rdx,
+            rsi: r.rsi,
+            rdi: r.rdi,
+            rbp: r.rbp,
+            rsp: r.rsp,
+            r8: r.r8,
+            r9: r.r9,
+            r10: r.r10,
+            r11: r.r11,
+            r12: r.r12,
+            r13: r.r13,
+            r14: r.r14,
+            r15: r.r15,
+            rip: r.rip,
+            rflags: r.rflags,
+            cs: s.cs.selector.into(),
+            ss: s.ss.selector.into(),
+            ds: s.ds.selector.into(),
+            es: s.es.selector.into(),
+            fs: s.fs.selector.into(),
+            gs: s.gs.selector.into(),
+            fs_base: s.fs.base,
+            gs_base: s.gs.base,
+        }
+    }
+}
+
 /// Everything of a vCPU that a guest at CPL3 can change.
 pub struct Registers {
     regs: kvm_regs,
     sregs: kvm_sregs,
     xsave: Box<kvm_xsave>,
     events: kvm_vcpu_events,
+}
+
+impl Registers {
+    pub fn general(&self) -> General {
+        General::new(&self.regs, &self.sregs)
+    }
 }
 
 pub struct Machine {
@@ -257,11 +327,11 @@ impl Machine {
         }
     }
 
-    /// The frame that a stub left on the ring-0 stack.
-    fn exception(&self) -> Result<Exception> {
+    /// What the CPU and a stub left on the ring-0 stack (vector, error code, rip, cs, rflags, rsp, ss), with the registers,
+    /// which the stub has not touched.
+    fn exception_frame(&self) -> Result<([u64; 7], kvm_regs, kvm_sregs)> {
         let regs = kvm("reading registers", || self.vcpu.get_regs())?;
         let sregs = kvm("reading system registers", || self.vcpu.get_sregs())?;
-        // vector, error code, rip, cs, rflags, rsp, ss
         if regs.rsp < map::RING0_STACK || regs.rsp > map::RING0_STACK_TOP - 56 || regs.rsp % 8 != 0 {
             return Err(Error::new(
                 Kind::Internal,
@@ -269,16 +339,19 @@ impl Machine {
             ));
         }
         // SAFETY: the ring-0 stack lies in guest RAM, and the frame inside it.
-        let word = |index: u64| unsafe {
-            self.ram.add((regs.rsp + 8 * index) as usize).cast::<u64>().read_volatile()
-        };
-        Ok(Exception {
-            vector: word(0) as u32,
-            error_code: word(1),
-            rip: word(2),
-            rsp: word(5),
-            address: sregs.cr2,
-        })
+        let frame = unsafe { self.ram.add(regs.rsp as usize).cast::<[u64; 7]>().read_volatile() };
+        Ok((frame, regs, sregs))
+    }
+
+    fn exception(&self) -> Result<Exception> {
+        let ([vector, error_code, rip, _, _, rsp, _], _, sregs) = self.exception_frame()?;
+        Ok(Exception { vector: vector as u32, error_code, rip, rsp, address: sregs.cr2 })
+    }
+
+    /// The guest's registers at the exception that stopped it.
+    pub fn exception_registers(&self) -> Result<General> {
+        let ([_, _, rip, cs, rflags, rsp, ss], regs, sregs) = self.exception_frame()?;
+        Ok(General { rip, cs, rflags, rsp, ss, ..General::new(&regs, &sregs) })
     }
 
     /// Lets KVM finish what the last exit began (a store to the doorbell, an `out`).
@@ -328,6 +401,12 @@ impl Machine {
             xsave: Box::new(kvm(what, || self.vcpu.get_xsave())?),
             events: kvm(what, || self.vcpu.get_vcpu_events())?,
         })
+    }
+
+    /// The FPU and vector state, as the CPU's XSAVE area.
+    pub fn xsave(&self) -> Result<Vec<u8>> {
+        let area = kvm("reading the vCPU's state", || self.vcpu.get_xsave())?;
+        Ok(area.region.iter().flat_map(|word| word.to_le_bytes()).collect())
     }
 
     /// Sets everything, wherever the vCPU was stopped. `fresh`: it has never run, so there is nothing to settle.

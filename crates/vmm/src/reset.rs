@@ -107,6 +107,11 @@ impl HotSet {
         self.member[page as usize / 64] >> (page % 64) & 1 != 0
     }
 
+    /// The hot pages.
+    pub fn pages(&self) -> impl Iterator<Item = u32> {
+        self.pages.iter().map(|hot| hot.page)
+    }
+
     /// The host has written `page` itself, which KVM does not report.
     #[inline]
     pub fn insert(&mut self, page: u32) {

@@ -2,6 +2,7 @@
 
 mod access;
 mod calls;
+mod evidence;
 #[cfg(test)]
 mod hostile;
 mod model;
@@ -20,6 +21,8 @@ use crate::reset::{Faults, HotSet, ResetStats};
 use crate::snapshot::{PAGE, Snapshot};
 use crate::spin::VcpuThread;
 use calls::Asked;
+pub use evidence::State;
+use evidence::Trail;
 use hlfuzz_abi::{Mailbox, Value, transport};
 pub use model::{
     CallLimits, HostCall, Interface, Level, LimitCause, Options, Stats, Status, Transport, TrapCause,
@@ -92,6 +95,7 @@ pub struct Sandbox {
     /// The posted mode of each import that was given one, by position.
     posted_modes: Vec<u8>,
     trap: Option<TrapCause>,
+    trail: Trail,
     /// Why the sandbox is dead, once it is.
     dead: Option<Error>,
     /// Why the last call was refused.
@@ -189,6 +193,7 @@ impl Sandbox {
             posted: Queue::default(),
             posted_modes: Vec::new(),
             trap: None,
+            trail: Trail::default(),
             dead: None,
             refusal: String::new(),
             memory: (0, 0),

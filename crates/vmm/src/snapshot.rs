@@ -73,6 +73,14 @@ impl Snapshot {
         self.data[page as usize / 64] >> (page % 64) & 1 != 0
     }
 
+    /// The snapshot's content of a page of guest RAM; None: zeros.
+    pub(crate) fn page(&self, page: u32) -> Option<&[u8]> {
+        // SAFETY: the file is sealed, and the view covers all of guest RAM.
+        self.has_data(page).then(|| unsafe {
+            std::slice::from_raw_parts(self.view.as_ptr().add(page as usize * PAGE), PAGE)
+        })
+    }
+
     /// Writes the snapshot's content of `page` to `to`.
     ///
     /// # Safety

@@ -106,6 +106,49 @@ impl<'a> Tables<'a> {
     }
 }
 
+/// Memory that the guest may read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    pub range: std::ops::Range<u64>,
+    pub write: bool,
+    pub execute: bool,
+}
+
+/// What the tables in a guest RAM of `ram` bytes let CPL3 read there, ascending, neighbours of one kind joined. `page`
+/// gives a page's content by its number, None for zeros.
+pub fn guest_ranges<'p>(page: impl Fn(u32) -> Option<&'p [u8]>, ram: u64) -> Vec<Mapped> {
+    let entry = |table: u64, index: u64| {
+        let at = 8 * index as usize;
+        let bytes = page((table / map::PAGE) as u32)?.get(at..at + 8)?;
+        let value = u64::from_le_bytes(bytes.try_into().ok()?);
+        (value & PRESENT != 0).then_some(value)
+    };
+    let mut found: Vec<Mapped> = Vec::new();
+    let mut address = 0;
+    while address < ram {
+        let mut table = Some(map::PML4);
+        for level in [39, 30, 21] {
+            table =
+                table.and_then(|table| entry(table, (address >> level) & 511)).map(|value| value & ADDRESS);
+        }
+        let Some(table) = table else {
+            address = (address | 0x1f_ffff) + 1;
+            continue;
+        };
+        if let Some(value) = entry(table, (address >> 12) & 511).filter(|value| value & USER != 0) {
+            let (write, execute) = (value & WRITE != 0, value & NO_EXECUTE == 0);
+            match found.last_mut() {
+                Some(last) if last.range.end == address && (last.write, last.execute) == (write, execute) => {
+                    last.range.end += map::PAGE;
+                }
+                _ => found.push(Mapped { range: address..address + map::PAGE, write, execute }),
+            }
+        }
+        address += map::PAGE;
+    }
+    found
+}
+
 /// Selectors of the descriptor table below.
 pub const CODE_SELECTOR: u16 = 0x33;
 pub const DATA_SELECTOR: u16 = 0x2b;

@@ -40,9 +40,10 @@ pub fn apply(config: &mut Config) {
         .consume_fuel(false)
         .epoch_interruption(false)
         .concurrency_support(false)
-        // Nothing in the VM reads addresses, symbols or DWARF; `Disable` also ignores WASMTIME_BACKTRACE_DETAILS.
+        // The runtime says where a guest trapped, by function and offset in the module. Names and lines are the host's
+        // business: nothing in the VM reads symbols or DWARF; `Disable` also ignores WASMTIME_BACKTRACE_DETAILS.
+        .generate_address_map(true)
         .debug_info(false)
         .debug_symbols(false)
-        .generate_address_map(false)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable);
 }

@@ -17,12 +17,12 @@ from hlfuzz.model import (
     LimitExceeded,
     Stats,
     Timeout,
-    Trap,
     Value,
     Violation,
 )
 from hlfuzz.sandbox.engines.base import EngineName, Entry, HostSide, Options, Returned
 from hlfuzz.sandbox.engines.booting import booted, imported_globals
+from hlfuzz.sandbox.symbols import located
 from hlfuzz.sandbox.values import canonical_args
 from hlfuzz.vmm import (
     DEFAULT_MEMORY,
@@ -250,7 +250,7 @@ class KvmEngine:
             return Violation(trap.message)
         if trap.by_host and failure is not None:
             return failure
-        outcome = Trap(trap.name(native=self._guest.kind == "elf"), trap.message, trap.fault)
+        outcome = located(self._guest, self._machine, trap)
         return self._end(outcome) if trap.restored else outcome
 
     def _end(self, outcome: Failure) -> Failure:

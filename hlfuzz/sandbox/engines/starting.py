@@ -38,9 +38,10 @@ def start_error(guest: Guest, function: str, outcome: Failure, seconds: float) -
             )
             error.__cause__ = exception
             return error
-        case Trap(code):
+        case Trap(code, frames=frames):
+            site = f" in {frames[0]}" if frames else ""
             return StartError(
-                f"{function} trapped, {code} ({guest.name}): the module cannot be used as it is"
+                f"{function} trapped, {code}{site} ({guest.name}): the module cannot be used as it is"
             )
         case Exited(code):
             return StartError(

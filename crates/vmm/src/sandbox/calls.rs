@@ -196,6 +196,7 @@ impl Sandbox {
             Event::DeadlineReached => {
                 self.stats.timeouts += 1;
                 self.stats.kicks += 1;
+                self.record_stop();
                 if self.snapshot.is_none() {
                     self.die(Error::new(Kind::Limit, "instantiation did not end within its deadline"));
                     return Status::Timeout;
@@ -214,10 +215,11 @@ impl Sandbox {
         let mailbox = self.mailbox_ptr();
         // Each field is read once, here; only these copies are used.
         // SAFETY: the mailbox has this layout.
-        let (aux, posted, memory, memory_len) = unsafe {
+        let (aux, n, posted, memory, memory_len) = unsafe {
             let from = &raw const (*mailbox).from_guest;
             (
                 (&raw const (*from).aux).read_volatile(),
+                (&raw const (*from).n).read_volatile(),
                 (&raw const (*from).posted).read_volatile(),
                 (&raw const (*from).memory).read_volatile(),
                 (&raw const (*from).memory_len).read_volatile(),
@@ -260,9 +262,9 @@ impl Sandbox {
             }
             answer::TRAP if self.asked == Asked::Run => {
                 let text = if aux >= hlfuzz_abi::trap::OTHER { self.text() } else { String::new() };
-                self.trapped(TrapCause::Wasm { code: aux, text })
+                self.trapped(TrapCause::Wasm { code: aux, text }, n)
             }
-            answer::HOST_FAILED if self.asked == Asked::Unwind => self.trapped(TrapCause::HostFailed),
+            answer::HOST_FAILED if self.asked == Asked::Unwind => self.trapped(TrapCause::HostFailed, 0),
             answer::NO_ROOM if self.begins_with_vector() => {
                 self.open.pop();
                 self.read_values(1);
@@ -286,7 +288,8 @@ impl Sandbox {
     }
 
     /// The innermost call ended in a trap.
-    fn trapped(&mut self, cause: TrapCause) -> Status {
+    fn trapped(&mut self, cause: TrapCause, frames: u32) -> Status {
+        self.record_trap(frames);
         self.open.pop();
         self.after_call();
         self.stats.traps += 1;
@@ -384,6 +387,10 @@ impl Sandbox {
     }
 
     pub(super) fn end_by(&mut self, cause: TrapCause) -> Status {
+        match &cause {
+            TrapCause::Exception(_) => self.record_exception(),
+            _ => self.record_stop(),
+        }
         self.stats.traps += 1;
         let why = format!("{cause:?}");
         self.trap = Some(cause);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, cast
 
 import wasmtime
@@ -28,9 +29,10 @@ from hlfuzz.sandbox.engines.inprocess.crossing import Raw, lift, lower, lowered
 from hlfuzz.sandbox.engines.inprocess.instance import Instance, Loaded, as_list
 from hlfuzz.sandbox.engines.inprocess.interrupts import Interrupts, held_back
 from hlfuzz.sandbox.engines.inprocess.modules import front_module, modules_of, new_engine
-from hlfuzz.sandbox.engines.inprocess.traps import trap_of
+from hlfuzz.sandbox.engines.inprocess.traps import frames_of, trap_of
 from hlfuzz.sandbox.engines.inprocess.watchdog import Deadline
 from hlfuzz.sandbox.engines.starting import INITIALIZE, START, exports_initialize, start_error
+from hlfuzz.sandbox.symbols import symbols_of, with_site
 from hlfuzz.sandbox.values import canonical_args
 from hlfuzz.vmm import BytesForm, Region, Room, Template
 
@@ -63,6 +65,7 @@ class InProcessEngine:
             None if modules.back is None else wasmtime.Module.deserialize(engine, modules.back),
             _host_linker(engine, self),
         )
+        self._moved = modules.moved
         self._starts = [] if modules.start is None else [(modules.start, START)]
         if exports_initialize(guest):
             self._starts.append((INITIALIZE, repr(INITIALIZE)))
@@ -269,7 +272,9 @@ class InProcessEngine:
             failure, self._failure = self._failure, None
             return failure
         self._traps += 1
-        return trap_of(error)
+        trap = trap_of(error)
+        frames = symbols_of(self._guest).frames(frames_of(error, self._moved))
+        return replace(trap, message=with_site(trap.message, frames), frames=frames)
 
     def _live(self) -> Instance:
         """The instance; a new one after a reset, with its start functions run."""

@@ -15,7 +15,7 @@ from hlfuzz.errors import ModuleError
 from hlfuzz.guest import Guest
 from hlfuzz.model import Value
 from hlfuzz.sandbox.engines.inprocess import shims
-from hlfuzz.sandbox.engines.inprocess.start import detach_start
+from hlfuzz.sandbox.engines.inprocess.start import code_moved, detach_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Modules:
     back: bytes | None
     start: str | None
     """Export to call after instantiation in the place of the start section."""
+    moved: int
+    """By how many bytes the code lies further on than in the guest's own file."""
 
 
 def new_engine(guest: Guest) -> wasmtime.Engine:
@@ -57,15 +59,17 @@ def front_module(engine: wasmtime.Engine, guest: Guest, values: Mapping[int, Val
 
 def _compile(guest: Guest) -> Modules:
     engine = new_engine(guest)
-    wasm, start = guest.wasm, None
+    wasm, start, moved = guest.wasm, None, 0
     if guest.info.start:
         wasm, start = detach_start(wasm, frozenset(e.name for e in guest.info.exports))
+        moved = code_moved(guest.wasm, wasm)
     back = shims.back(guest.info.exports)
     try:
         return Modules(
             bytes(wasmtime.Module(engine, wasm).serialize()),
             None if back is None else bytes(wasmtime.Module(engine, back).serialize()),
             start,
+            moved,
         )
     except wasmtime.WasmtimeError as e:
         raise ModuleError(

@@ -33,6 +33,10 @@ list."""
 GUEST: Final = "guest"
 """Module under which the back shim imports the guest's exports."""
 
+NAME: Final = "hlfuzz shim"
+"""What both shims are called: their frames are none of the guest's."""
+
+_MODULE: Final = f'(module $"{NAME}"'
 _SHIMMED: Final = frozenset({ValType.F32, ValType.V128})
 
 
@@ -65,7 +69,7 @@ def front(imports: Sequence[Import], values: Mapping[int, Value]) -> str:
             case TableType(element, low_size, high_size, table64):
                 words = ("i64" if table64 else "", low_size, _maximum(high_size), element)
                 body.append(f"(table {export} {' '.join(map(str, words))})")
-    return "\n".join(["(module", *head, *body, ")"])
+    return "\n".join([_MODULE, *head, *body, ")"])
 
 
 def back(exports: Sequence[Export]) -> str | None:
@@ -95,7 +99,7 @@ def back(exports: Sequence[Export]) -> str | None:
                     body.append(f'(func (export "{setter(e)}") {_signature(FuncType(low_types))} {put})')
             case _:
                 pass
-    return "\n".join(["(module", *head, *body, ")"]) if body else None
+    return "\n".join([_MODULE, *head, *body, ")"]) if body else None
 
 
 def is_shimmed(export: Export) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 
 START_EXPORT: Final = "hlfuzz start"
 _HEADER: Final = 8
-_EXPORT_SECTION, _START_SECTION = 7, 8
+_EXPORT_SECTION, _START_SECTION, _CODE_SECTION = 7, 8, 10
 _LATER_THAN_EXPORTS: Final = frozenset({8, 9, 10, 11, 12})
 """Start, element, code, data and data-count sections follow the export section."""
 _FUNC: Final = 0
@@ -43,6 +43,22 @@ def detach_start(wasm: bytes, taken: frozenset[str]) -> tuple[bytes, str]:
         if id_ != _START_SECTION:
             out += _section(id_, body)
     return bytes(out), name
+
+
+def code_moved(before: bytes, after: bytes) -> int:
+    """By how many bytes the code of a module lies further on after `detach_start`."""
+    return _code_start(after) - _code_start(before)
+
+
+def _code_start(wasm: bytes) -> int:
+    at = _HEADER
+    while at < len(wasm):
+        id_ = wasm[at]
+        size, body = _read_u32(wasm, at + 1)
+        if id_ == _CODE_SECTION:
+            return body
+        at = body + size
+    return at
 
 
 def _sections(wasm: bytes) -> Iterator[tuple[int, bytes]]:

@@ -7,6 +7,7 @@ from typing import Final
 import wasmtime
 
 from hlfuzz.model import Trap
+from hlfuzz.sandbox.engines.inprocess import shims
 
 _CODES: Final = {
     "UNREACHABLE": "unreachable",
@@ -37,6 +38,18 @@ def trap_of(error: wasmtime.Trap | wasmtime.WasmtimeError) -> Trap:
     if _THROWN in cause:
         return Trap("exception", cause)
     return Trap(_CODES.get(_code_name(error), "other"), cause.removeprefix("wasm trap: "))
+
+
+def frames_of(error: wasmtime.Trap | wasmtime.WasmtimeError, moved: int) -> list[tuple[int, int]]:
+    """Function index and offset in the guest's module of each active call, innermost first; -1 for an unknown
+    offset. `moved`: by how many bytes the code lay further on in what was compiled."""
+    if not isinstance(error, wasmtime.Trap):
+        return []
+    return [
+        (frame.func_index, frame.module_offset - moved if frame.module_offset >= moved else -1)
+        for frame in error.frames
+        if frame.module_name != shims.NAME
+    ]
 
 
 def _code_name(error: wasmtime.Trap | wasmtime.WasmtimeError) -> str:
