@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _KEPT_STRANDS: Final = 64
 """As many calls in progress at once are served without making new ones."""
 
+_ALONE_SECONDS: Final = 0.005
+"""A sandbox that was not used for so long is not in the way of others."""
 _TURN_SECONDS: Final = 0.001
 """How long quick calls may keep an asyncio loop from turning."""
 
@@ -40,6 +42,8 @@ class Dispatcher:
         self._posted: deque[int] = deque()
         self._next = 0
         self._turn_due = 0.0
+        self._last: Lane | None = None
+        self._last_used = 0.0
         self._strands: list[Strand] = []
         self._processing = False
 
@@ -84,11 +88,13 @@ class Dispatcher:
         self._lanes[self._next] = lane
         return self._next
 
-    @property
-    def is_waited_for(self) -> bool:
-        """Whether it must not be held up: events wait, or a program that is not asyncio's has something else
-        in hand than to process them."""
-        return bool(self._ready) or (self.loop is None and not self._processing)
+    def may_wait(self, lane: Lane) -> bool:
+        """Whether the thread may wait for a command of `lane`, briefly: not while others are at work, or a
+        program whose loop is not asyncio's has something else in hand than to process events."""
+        now = time.monotonic()
+        alone = self._last is lane or now - self._last_used > _ALONE_SECONDS
+        self._last, self._last_used = lane, now
+        return alone and not self._ready and (self.loop is not None or self._processing)
 
     def owes_a_turn(self) -> bool:
         """Whether a call that is over at once should let others run all the same: once in a while, so that a

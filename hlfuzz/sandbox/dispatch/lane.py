@@ -229,11 +229,10 @@ class Lane:
 
     def _wait_briefly(self, worker: Worker) -> Any | None:
         """Most calls are over before the loop could have turned once. One that was not makes a guest wait for
-        its next chance, twice as long each time; and while others are ready, nobody is waited for."""
-        if self._chance:
-            self._chance -= 1
-            return None
-        if self.dispatcher.is_waited_for:
+        its next chance, twice as long each time; and while several sandboxes are used, nobody is waited for,
+        so that they run side by side and each gets its share."""
+        if self._chance or not self.dispatcher.may_wait(self):
+            self._chance = max(0, self._chance - 1)
             return None
         code = worker.wait_briefly()
         if code is None:

@@ -55,6 +55,11 @@ class PendingCall(Generic[T]):
         if self._done:
             return
         self._done, self._value, self._error = True, value, error
+        self._cancel = _nothing  # what it names need not live as long as this
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback(self)
+
+
+def _nothing(_: object) -> None:
+    """Cancels a call that has ended."""
