@@ -74,7 +74,13 @@ def machine(
 ) -> Machine:
     """A clone; `cpu_us` is the deadline of a call, 0 for the default."""
     return template.clone(
-        transport=transport, reset=reset, cpu=vcpu, cpu_us=cpu_us, wall_us=0, verify_every=0
+        transport=transport,
+        reset=reset,
+        cpu=vcpu,
+        cpu_us=cpu_us,
+        wall_us=0,
+        verify_every=0,
+        make=Machine,
     )
 
 

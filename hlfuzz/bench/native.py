@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from hlfuzz.bench.machines import machine
 from hlfuzz.bench.row import Row, Samples
 from hlfuzz.errors import EnvironmentProblem
 from hlfuzz.guest import Guest, native_include
@@ -53,7 +54,7 @@ def echo(rounds: int, block: int) -> Row:
         template = boot.finish()
     finally:
         boot.close()
-    vm = template.clone(transport="exit", reset="strict", cpu=None, cpu_us=0, wall_us=0, verify_every=0)
+    vm = machine(template, "exit", "strict")
     try:
         types = {name: e.type for name, e in exports.items() if isinstance(e.type, FuncType)}
         nothing = Slots(())

@@ -1,4 +1,4 @@
-"""Every system call of a sandbox's life fails once: a clear error, nothing left behind, and it works again."""
+"""Every system call of a sandbox's life fails once: clear error, nothing left behind, works again."""
 
 from __future__ import annotations
 

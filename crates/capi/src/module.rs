@@ -16,7 +16,7 @@ pub struct hl_module {
 }
 
 pub(crate) enum Code {
-    Wasm(Module),
+    Wasm(Box<Module>),
     /// The bytes of an ELF program that `Program::parse` accepts.
     Native(Box<[u8]>),
 }
@@ -178,7 +178,7 @@ unsafe fn new_module(
     }
     let module = Module::new(wasm, &how)?;
     let json = to_c(module.json());
-    Ok(hl_module { code: Code::Wasm(module), json })
+    Ok(hl_module { code: Code::Wasm(Box::new(module)), json })
 }
 
 /// # Safety

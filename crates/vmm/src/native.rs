@@ -160,7 +160,7 @@ impl<'a> Program<'a> {
             // Notes are padded to 4 bytes, those of a segment with alignment 8 (only GNU properties) to 8: these have
             // another owner, so a walk that ends early on them loses nothing of ours
             let mut rest = all;
-            while let Some((kind, owner, content, next)) = note(rest) {
+            while let Some(Note { kind, owner, content, rest: next }) = note(rest) {
                 if owner == OWNER {
                     let known = match kind {
                         NOTE_HANDSHAKE => self.handshake.replace(content).is_some(),
@@ -298,15 +298,24 @@ fn segments<'a>(elf: &Elf<'a>, headers: &[Header]) -> Result<Vec<Segment<'a>>> {
     Ok(found)
 }
 
-/// Type, owner and content of the note at the start of `bytes`, and what follows; None at the end, or where it is none.
-fn note(bytes: &[u8]) -> Option<(u64, &[u8], &[u8], &[u8])> {
+struct Note<'a> {
+    kind: u64,
+    owner: &'a [u8],
+    content: &'a [u8],
+    /// What follows.
+    rest: &'a [u8],
+}
+
+/// The note at the start of `bytes`; None at the end, or where it is none.
+fn note(bytes: &[u8]) -> Option<Note<'_>> {
     let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?) as usize);
     let (owner_len, len, kind) = (word(0)?, word(4)?, word(8)?);
     let content = 12usize.checked_add(owner_len.checked_next_multiple_of(4)?)?;
     let end = content.checked_add(len)?;
     let next = content.checked_add(len.checked_next_multiple_of(4)?)?;
     let owner = bytes.get(12..12usize.checked_add(owner_len)?)?;
-    Some((kind as u64, owner, bytes.get(content..end)?, bytes.get(next..).unwrap_or_default()))
+    let rest = bytes.get(next..).unwrap_or_default();
+    Some(Note { kind: kind as u64, owner, content: bytes.get(content..end)?, rest })
 }
 
 /// A native guest to be booted. Lengths in bytes.
