@@ -149,7 +149,8 @@ class KvmEngine:
     def reset(self) -> None:
         if self._machine.reset() != status.DONE:
             raise self._dead()
-        self._reset_host()
+        if self._state is not None:
+            self._state.reset()
 
     def memory_size(self, memory: Export) -> int:
         return self._machine.memory_size(self._position(memory))
@@ -256,7 +257,6 @@ class KvmEngine:
     def _end(self, outcome: Failure) -> Failure:
         """The sandbox is at its snapshot: every open call has ended with `outcome`."""
         self._ended = outcome if self._depth else None
-        self._reset_host()
         return outcome
 
     def _abandon(self, depth: int) -> None:
@@ -268,7 +268,6 @@ class KvmEngine:
             self._failure = self._ended = None
             if not self._machine.closed and self._machine.kill() != status.DONE:
                 raise self._dead()
-            self._reset_host()
 
     def _with_state(self, call: Entry) -> Entry:
         """`call`, after which the host's side is reset where the guest was."""
@@ -284,10 +283,6 @@ class KvmEngine:
                     state.reset()
 
         return call_with_state
-
-    def _reset_host(self) -> None:
-        if self._state is not None:
-            self._state.reset()
 
     def _dead(self) -> HlfuzzError:
         return HlfuzzError(f"the micro-VM cannot go on ({self._guest.name}): {self._machine.message()}")
