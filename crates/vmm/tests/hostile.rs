@@ -79,6 +79,7 @@ fn attack_mailbox(it: &mut Sandbox) {
         (0, 1),
         (map::PML4, 4096),
         (map::RUNTIME, 16),
+        (map::RUNTIME_DATA, 16),
         (layout.artifact.start, 1),
         (layout.arena.start, u64::MAX),
         (u64::MAX, 2),
@@ -210,6 +211,10 @@ fn odd_stores_to_the_doorbell_end_and_the_sandbox_lives() {
         for which in 0..ODD_BELLS {
             let status = call(&mut it, ODD_BELL, which, 0);
             assert!(matches!(status, Status::Trap | Status::Timeout), "{which}: {status:?} {:?}", it.trap());
+            if which < 8 {
+                // of another size, or beside the word that counts
+                assert!(matches!(it.trap(), Some(TrapCause::Runtime(_))), "{which}: {status:?}");
+            }
             still_clean(&mut it);
         }
     }
@@ -263,4 +268,38 @@ fn a_guest_that_changes_its_answer_while_the_host_reads_it_changes_nothing_else(
         still_clean(&mut it);
     }
     assert!(ends[0] > 20, "{ends:?}");
+}
+
+#[test]
+fn an_interface_that_the_mailbox_cannot_carry_is_refused() {
+    use hlfuzz_vmm::image::Spec;
+    let elf = guest();
+    let spec = Spec {
+        runtime: &elf,
+        artifact: &elf,
+        heap: 4096,
+        arena: 4096,
+        memory_limit: 4096,
+        table_limit: 0,
+        grow_traps: false,
+        wasm_stack: 4096,
+    };
+    let host = std::sync::Arc::new(Host::open().expect("these tests need /dev/kvm"));
+    for (params, results, fits) in [(1000, 1000, true), (1001, 0, false), (0, 1001, false)] {
+        for exported in [true, false] {
+            let mut interface = Interface::default();
+            let list = if exported { &mut interface.exports } else { &mut interface.imports };
+            list.push(Some((params, results)));
+            let boot = Boot::new(
+                host.clone(),
+                &spec,
+                interface.into(),
+                &[],
+                Tracking::Auto,
+                Deadline::default(),
+                None,
+            );
+            assert_eq!(boot.is_ok(), fits, "{params} parameters, {results} results");
+        }
+    }
 }
