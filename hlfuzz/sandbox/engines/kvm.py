@@ -201,7 +201,8 @@ class KvmEngine:
             elif code == status.TRAP:
                 return self._trapped()
             elif code == status.TIMEOUT:
-                return self._end(Timeout(self._deadline_us))
+                failure, self._failure = self._failure, None
+                return self._end(failure or Timeout(self._deadline_us))
             elif code == status.DEAD:
                 raise self._dead()
             else:
@@ -249,8 +250,8 @@ class KvmEngine:
             return self._end(LimitExceeded(trap.limit, getattr(self._limits, trap.limit), trap.message))
         if trap.by_vector:
             return Violation(trap.message)
-        if trap.by_host and failure is not None:
-            return failure
+        if failure is not None:
+            return self._end(failure) if trap.restored else failure
         outcome = located(self._guest, self._machine, trap)
         return self._end(outcome) if trap.restored else outcome
 
