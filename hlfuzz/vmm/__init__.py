@@ -7,7 +7,7 @@ from hlfuzz.vmm.evidence import Core, Symbols, keep_cores, kept_core, take_core,
 from hlfuzz.vmm.machine import DEFAULT_MEMORY, BytesForm, FastCall, Machine, Region, Results, Room
 from hlfuzz.vmm.module import Module, cache_folder, inspect, inspect_elf, wasmtime_version
 from hlfuzz.vmm.probe import Probe, probe
-from hlfuzz.vmm.snapshot import TemplateInfo, describe, global_values, take
+from hlfuzz.vmm.snapshot import TemplateInfo, describe, global_values, load, save, take
 from hlfuzz.vmm.status import TrapInfo
 from hlfuzz.vmm.template import Boot, Template
 from hlfuzz.vmm.values import Slots
@@ -40,7 +40,9 @@ __all__ = [
     "inspect_elf",
     "keep_cores",
     "kept_core",
+    "load",
     "probe",
+    "save",
     "take",
     "take_core",
     "trap_registers",

@@ -9,6 +9,7 @@ from hlfuzz.errors import (
     ForkedProcess,
     HlfuzzError,
     ModuleError,
+    SnapshotError,
     StartError,
     UsageError,
 )
@@ -40,6 +41,18 @@ _MACHINE: Final = {
     lib.HL_E_OUT_OF_FDS: "out-of-fds",
     lib.HL_E_IO: "io",
     lib.HL_E_CPU: "cpu",
+}
+
+
+_SNAPSHOT: Final = {
+    lib.HL_E_NOT_SNAPSHOT: "not-a-snapshot",
+    lib.HL_E_SNAPSHOT_VERSION: "version",
+    lib.HL_E_SNAPSHOT_TRUNCATED: "truncated",
+    lib.HL_E_SNAPSHOT_DAMAGED: "damaged",
+    lib.HL_E_SNAPSHOT_GUEST: "other-guest",
+    lib.HL_E_SNAPSHOT_CPU: "cpu",
+    lib.HL_E_SNAPSHOT_TOO_LARGE: "too-large",
+    lib.HL_E_SNAPSHOT_IO: "io",
 }
 
 
@@ -79,6 +92,8 @@ def raised(code: int, message: str, where: str) -> HlfuzzError:
         return ModuleError(message, reason=_MODULE[code])
     if code in _MACHINE:
         return EnvironmentProblem(message, reason=_MACHINE[code])
+    if code in _SNAPSHOT:
+        return SnapshotError(message, reason=_SNAPSHOT[code])
     if code == lib.HL_E_START_HOSTCALL:
         return StartNeedsHost(message)
     if code in (lib.HL_E_START_TRAPPED, lib.HL_E_START_TIMEOUT):

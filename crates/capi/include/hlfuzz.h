@@ -158,6 +158,40 @@
 #define HL_E_NOT_NATIVE 21
 
 /**
+ * `hl_snapshot_load`: not a file that `hl_snapshot_save` wrote.
+ */
+#define HL_E_NOT_SNAPSHOT 30
+
+/**
+ * The snapshot file is of another version of the format or of hlfuzz.
+ */
+#define HL_E_SNAPSHOT_VERSION 31
+
+#define HL_E_SNAPSHOT_TRUNCATED 32
+
+#define HL_E_SNAPSHOT_DAMAGED 33
+
+/**
+ * The snapshot file is of another guest, or of this one under other limits or imported globals.
+ */
+#define HL_E_SNAPSHOT_GUEST 34
+
+/**
+ * The snapshot file needs another CPU.
+ */
+#define HL_E_SNAPSHOT_CPU 35
+
+/**
+ * The snapshot file holds more than the guest can have.
+ */
+#define HL_E_SNAPSHOT_TOO_LARGE 36
+
+/**
+ * The snapshot file cannot be read or written.
+ */
+#define HL_E_SNAPSHOT_IO 37
+
+/**
  * Spin for `HL_RESET_MEMORY` where two CPUs are free, else exit.
  */
 #define HL_TRANSPORT_AUTO 0
@@ -196,6 +230,11 @@
  * KVM's dirty log: a system call a reset.
  */
 #define HL_TRACK_LOG 2
+
+/**
+ * Flag of `hl_snapshot_save`: compress with zstd.
+ */
+#define HL_SAVE_COMPRESSED 1
 
 /**
  * Flag of `hl_call`: when the call ends, reset before returning. Results, posted calls and the trap's description
@@ -1853,6 +1892,39 @@ struct hl_template *hl_snapshot_take(struct hl_sandbox *sandbox,
  * Describes a template: 0, or -1 for NULL or a wrong `size`.
  */
 int32_t hl_snapshot_info_get(const struct hl_template *template_, struct hl_snapshot_info *out);
+
+/**
+ * Saves a template as one file, whole or not at all: a file of that name is replaced once the new one is on disk, and
+ * whatever happens before leaves it as it was. Only its owner can read it. Any thread.
+ *
+ * @param template From a boot, from `hl_snapshot_take` or from `hl_snapshot_load`.
+ * @param path Where; its folder must exist.
+ * @param flags 0, or HL_SAVE_COMPRESSED.
+ * @param error NULL, or where to say why: HL_E_SNAPSHOT_IO, HL_E_FORKED, HL_E_ARGUMENT.
+ * @return 0, or -1 and `*error`.
+ */
+int32_t hl_snapshot_save(const struct hl_template *template_,
+                         const char *path,
+                         uint32_t flags,
+                         struct hl_error *error);
+
+/**
+ * Loads a file that `hl_snapshot_save` wrote. The file may come from anybody: it can do no more than a guest could, and
+ * on an error nothing of it is left. Any thread.
+ *
+ * @param module The guest that the state is of; may be freed afterwards.
+ * @param given The options that its template was made with, or NULL for the defaults. Without `import_values` the
+ * values of imported globals are what the file says (`hl_snapshot_info_get`).
+ * @param path The file.
+ * @param error NULL, or where to say why: HL_E_NOT_SNAPSHOT, HL_E_SNAPSHOT_VERSION, HL_E_SNAPSHOT_TRUNCATED,
+ * HL_E_SNAPSHOT_DAMAGED, HL_E_SNAPSHOT_GUEST, HL_E_SNAPSHOT_CPU, HL_E_SNAPSHOT_TOO_LARGE, HL_E_SNAPSHOT_IO, or what
+ * `hl_template_new` gives.
+ * @return a template, which the caller frees with `hl_template_free`, or NULL and `*error`.
+ */
+struct hl_template *hl_snapshot_load(const struct hl_module *module,
+                                     const struct hl_template_options *given,
+                                     const char *path,
+                                     struct hl_error *error);
 
 /**
  * Boots a module and freezes it: instantiates it, runs its start function and `_initialize`.

@@ -63,6 +63,20 @@ pub const HL_E_FORKED: u32 = 19;
 pub const HL_E_INTERNAL: u32 = 20;
 /// The bytes are no native guest: not an ELF program of the right kind, or one that asks for what it cannot have.
 pub const HL_E_NOT_NATIVE: u32 = 21;
+/// `hl_snapshot_load`: not a file that `hl_snapshot_save` wrote.
+pub const HL_E_NOT_SNAPSHOT: u32 = 30;
+/// The snapshot file is of another version of the format or of hlfuzz.
+pub const HL_E_SNAPSHOT_VERSION: u32 = 31;
+pub const HL_E_SNAPSHOT_TRUNCATED: u32 = 32;
+pub const HL_E_SNAPSHOT_DAMAGED: u32 = 33;
+/// The snapshot file is of another guest, or of this one under other limits or imported globals.
+pub const HL_E_SNAPSHOT_GUEST: u32 = 34;
+/// The snapshot file needs another CPU.
+pub const HL_E_SNAPSHOT_CPU: u32 = 35;
+/// The snapshot file holds more than the guest can have.
+pub const HL_E_SNAPSHOT_TOO_LARGE: u32 = 36;
+/// The snapshot file cannot be read or written.
+pub const HL_E_SNAPSHOT_IO: u32 = 37;
 
 /// Spin for `HL_RESET_MEMORY` where two CPUs are free, else exit.
 pub const HL_TRANSPORT_AUTO: u32 = 0;
@@ -82,6 +96,9 @@ pub const HL_TRACK_AUTO: u32 = 0;
 pub const HL_TRACK_RING: u32 = 1;
 /// KVM's dirty log: a system call a reset.
 pub const HL_TRACK_LOG: u32 = 2;
+
+/// Flag of `hl_snapshot_save`: compress with zstd.
+pub const HL_SAVE_COMPRESSED: u32 = 1;
 
 /// Flag of `hl_call`: when the call ends, reset before returning. Results, posted calls and the trap's description
 /// were copied before.

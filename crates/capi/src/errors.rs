@@ -2,6 +2,7 @@
 
 use crate::codes::*;
 use crate::types::hl_error;
+use hlfuzz_vmm::savefile::Reason;
 use hlfuzz_vmm::{Error as VmError, Kind};
 use std::ffi::c_char;
 
@@ -34,6 +35,16 @@ impl From<VmError> for Failure {
             Kind::Link | Kind::Argument => HL_E_ARGUMENT,
             Kind::Cpu => HL_E_CPU,
             Kind::Forked => HL_E_FORKED,
+            Kind::Snapshot(reason) => match reason {
+                Reason::NotASnapshot => HL_E_NOT_SNAPSHOT,
+                Reason::Version => HL_E_SNAPSHOT_VERSION,
+                Reason::Truncated => HL_E_SNAPSHOT_TRUNCATED,
+                Reason::Damaged => HL_E_SNAPSHOT_DAMAGED,
+                Reason::OtherGuest => HL_E_SNAPSHOT_GUEST,
+                Reason::Cpu => HL_E_SNAPSHOT_CPU,
+                Reason::TooLarge => HL_E_SNAPSHOT_TOO_LARGE,
+                Reason::Io => HL_E_SNAPSHOT_IO,
+            },
             Kind::Internal => HL_E_INTERNAL,
         };
         Self::new(code, error.message)

@@ -1,7 +1,6 @@
 //! What a snapshot of a guest belongs to: the facts that a file of it carries and a load compares.
 
 use hlfuzz_vmm::image::Spec;
-use hlfuzz_vmm::native;
 use hlfuzz_vmm::savefile::{Fact, FactValue, Identity, Reason};
 use hlfuzz_wasm::{ExternType, Module, WASMTIME_VERSION, enabled_cpu_features};
 use sha2::{Digest, Sha256};
@@ -10,19 +9,21 @@ fn text(text: impl Into<String>) -> FactValue {
     FactValue::Text(text.into())
 }
 
-fn facts<const N: usize>(facts: [(&str, FactValue, Reason); N]) -> Vec<Fact> {
-    facts.map(|(name, value, reason)| Fact { name: name.to_owned(), value, reason }).into()
+fn facts<const N: usize>(facts: [(&'static str, FactValue, Reason); N]) -> Vec<Fact> {
+    facts.map(|(name, value, reason)| Fact { name, value, reason }).into()
 }
 
-/// `globals`: values of the imported globals, missing ones zero; None: whatever they are.
-pub(crate) fn of_wasm(module: &Module, spec: &Spec<'_>, globals: Option<Vec<[u64; 2]>>) -> Identity {
+fn cpu() -> Vec<String> {
+    enabled_cpu_features().into_iter().map(|name| name.trim_start_matches("has_").to_owned()).collect()
+}
+
+/// `globals`: values of the imported globals; missing ones are zero.
+pub(crate) fn of_wasm(module: &Module, spec: &Spec<'_>, mut globals: Vec<[u64; 2]>) -> Identity {
     let info = module.info();
     let imported = info.imports.iter().filter(|import| matches!(import.ty, ExternType::Global(_))).count();
-    let globals = globals.map(|mut values| {
-        values.resize(imported, [0; 2]);
-        values
-    });
-    let cpu = enabled_cpu_features().into_iter().map(|name| name.trim_start_matches("has_").to_owned());
+    if globals.len() <= imported {
+        globals.resize(imported, [0; 2]);
+    }
     Identity {
         facts: facts([
             ("hlfuzz", text(env!("CARGO_PKG_VERSION")), Reason::Version),
@@ -31,23 +32,23 @@ pub(crate) fn of_wasm(module: &Module, spec: &Spec<'_>, globals: Option<Vec<[u64
             ("memory limit in bytes", FactValue::Number(spec.memory_limit), Reason::OtherGuest),
             ("table limit in elements", FactValue::Number(spec.table_limit), Reason::OtherGuest),
             ("stack limit in bytes", FactValue::Number(spec.wasm_stack), Reason::OtherGuest),
+            ("growing traps", FactValue::Number(spec.grow_traps.into()), Reason::OtherGuest),
         ]),
-        cpu: cpu.collect(),
+        cpu: cpu(),
         globals,
     }
 }
 
 /// A native program was compiled elsewhere: it may use whatever this machine shows it, and has no imported globals.
-pub(crate) fn of_native(elf: &[u8], spec: &native::Spec<'_>) -> Identity {
-    let cpu = enabled_cpu_features().into_iter().map(|name| name.trim_start_matches("has_").to_owned());
+pub(crate) fn of_native(elf: &[u8], heap: u64, stack: u64) -> Identity {
     Identity {
         facts: facts([
             ("hlfuzz", text(env!("CARGO_PKG_VERSION")), Reason::Version),
             ("program (SHA-256)", text(format!("{:x}", Sha256::digest(elf))), Reason::OtherGuest),
-            ("memory limit in bytes", FactValue::Number(spec.heap), Reason::OtherGuest),
-            ("stack limit in bytes", FactValue::Number(spec.stack), Reason::OtherGuest),
+            ("memory limit in bytes", FactValue::Number(heap), Reason::OtherGuest),
+            ("stack limit in bytes", FactValue::Number(stack), Reason::OtherGuest),
         ]),
-        cpu: cpu.collect(),
-        globals: Some(Vec::new()),
+        cpu: cpu(),
+        globals: Vec::new(),
     }
 }

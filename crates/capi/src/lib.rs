@@ -21,6 +21,7 @@ mod memory;
 mod module;
 mod names;
 mod native;
+mod plan;
 mod sandbox;
 mod snapshot;
 mod template;

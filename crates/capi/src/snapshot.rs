@@ -1,9 +1,18 @@
-//! Snapshots of running guests: taken at a quiet point.
+//! Snapshots of running guests: taken at a quiet point, saved, loaded, described.
 
+use crate::codes::HL_SAVE_COMPRESSED;
 use crate::errors::{Failure, report};
+use crate::module::hl_module;
+use crate::plan::{self, Plan};
 use crate::sandbox::{Vm, hl_sandbox};
 use crate::template::hl_template;
-use crate::types::{hl_error, hl_value};
+use crate::types::{hl_error, hl_template_options, hl_value};
+use hlfuzz_vmm::Host;
+use hlfuzz_vmm::savefile::{self, Wanted};
+use std::ffi::{CStr, OsStr, c_char};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
 
 /// The state of a sandbox right now, memory and registers, as a template: sandboxes made from it begin there and their
 /// resets lead there. The sandbox itself goes on undisturbed, with its own snapshot. Between calls, or inside a span of
@@ -56,9 +65,84 @@ pub unsafe extern "C" fn hl_snapshot_info_get(
         return -1;
     }
     let template = &template.template;
-    let globals = template.identity().globals.as_deref().unwrap_or_default();
+    let globals = &template.identity().globals;
     out.n_import_values = globals.len() as u32;
     out.import_values = globals.as_ptr().cast();
     (out.memory_bytes, out.data_bytes) = (template.layout().whole.end, template.data_bytes());
     0
+}
+
+/// # Safety
+/// `path` is NULL or a NUL-terminated string.
+unsafe fn path<'a>(path: *const c_char) -> Result<&'a Path, Failure> {
+    if path.is_null() {
+        return Err(Failure::argument("NULL in place of a path"));
+    }
+    // SAFETY: the caller's contract.
+    Ok(Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes())))
+}
+
+/// Saves a template as one file, whole or not at all: a file of that name is replaced once the new one is on disk, and
+/// whatever happens before leaves it as it was. Only its owner can read it. Any thread.
+///
+/// @param template From a boot, from `hl_snapshot_take` or from `hl_snapshot_load`.
+/// @param path Where; its folder must exist.
+/// @param flags 0, or HL_SAVE_COMPRESSED.
+/// @param error NULL, or where to say why: HL_E_SNAPSHOT_IO, HL_E_FORKED, HL_E_ARGUMENT.
+/// @return 0, or -1 and `*error`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_snapshot_save(
+    template: *const hl_template,
+    path: *const c_char,
+    flags: u32,
+    error: *mut hl_error,
+) -> i32 {
+    let save = || {
+        // SAFETY: the C contract.
+        let template = unsafe { template.as_ref() };
+        let template = template.ok_or_else(|| Failure::argument("NULL in place of a template"))?;
+        if flags & !HL_SAVE_COMPRESSED != 0 {
+            return Err(Failure::argument(format!("flags {flags:#x} do not exist")));
+        }
+        // SAFETY: the C contract.
+        let path = unsafe { self::path(path)? };
+        Ok(template.template.save(path, flags & HL_SAVE_COMPRESSED != 0)?)
+    };
+    // SAFETY: the C contract.
+    if unsafe { report(save(), error) }.is_some() { 0 } else { -1 }
+}
+
+/// Loads a file that `hl_snapshot_save` wrote. The file may come from anybody: it can do no more than a guest could, and
+/// on an error nothing of it is left. Any thread.
+///
+/// @param module The guest that the state is of; may be freed afterwards.
+/// @param given The options that its template was made with, or NULL for the defaults. Without `import_values` the
+/// values of imported globals are what the file says (`hl_snapshot_info_get`).
+/// @param path The file.
+/// @param error NULL, or where to say why: HL_E_NOT_SNAPSHOT, HL_E_SNAPSHOT_VERSION, HL_E_SNAPSHOT_TRUNCATED,
+/// HL_E_SNAPSHOT_DAMAGED, HL_E_SNAPSHOT_GUEST, HL_E_SNAPSHOT_CPU, HL_E_SNAPSHOT_TOO_LARGE, HL_E_SNAPSHOT_IO, or what
+/// `hl_template_new` gives.
+/// @return a template, which the caller frees with `hl_template_free`, or NULL and `*error`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_snapshot_load(
+    module: *const hl_module,
+    given: *const hl_template_options,
+    path: *const c_char,
+    error: *mut hl_error,
+) -> *mut hl_template {
+    let load = || {
+        // SAFETY: the C contract.
+        let ((module, given), path) = unsafe { (plan::read(module, given)?, self::path(path)?) };
+        let plan = Plan::new(module, &given)?;
+        let wanted = Wanted {
+            image: &plan.image,
+            interface: plan.interface,
+            identity: plan.identity,
+            any_globals: given.import_values.is_null(),
+            tracking: plan.tracking,
+        };
+        Ok(hl_template { template: savefile::load(Arc::new(Host::open()?), wanted, path)? })
+    };
+    // SAFETY: the C contract.
+    unsafe { report(load(), error) }.map_or(std::ptr::null_mut(), |it| Box::into_raw(Box::new(it)))
 }

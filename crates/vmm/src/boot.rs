@@ -18,10 +18,10 @@ use std::time::Duration;
 
 /// A snapshot with what is needed to make sandboxes of it. Immutable; any thread.
 pub struct Template {
-    snapshot: Arc<Snapshot>,
+    pub(crate) snapshot: Arc<Snapshot>,
     interface: Arc<Interface>,
     tracking: Tracking,
-    memory: (u64, u64),
+    pub(crate) memory: (u64, u64),
     /// The VM that booted. It never runs again; closing one takes half a millisecond, which the first result of a fresh
     /// sandbox need not wait for.
     _retired: Option<Arc<Machine>>,

@@ -1,5 +1,6 @@
 //! Why a micro-VM could not be made or cannot go on. Each message says what, where and the next step.
 
+use crate::savefile::Reason;
 use std::fmt;
 use std::io;
 
@@ -24,6 +25,8 @@ pub enum Kind {
     Cpu,
     /// Used in a forked child.
     Forked,
+    /// A snapshot file was refused, or cannot be written.
+    Snapshot(Reason),
     Argument,
     Internal,
 }

@@ -137,10 +137,11 @@ impl General {
 }
 
 /// Everything of a vCPU that a guest at CPL3 can change.
+#[derive(Default)]
 pub struct Registers {
-    regs: kvm_regs,
-    sregs: kvm_sregs,
-    xsave: Box<kvm_xsave>,
+    pub(crate) regs: kvm_regs,
+    pub(crate) sregs: kvm_sregs,
+    pub(crate) xsave: Box<kvm_xsave>,
     events: kvm_vcpu_events,
 }
 

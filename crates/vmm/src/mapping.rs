@@ -178,6 +178,15 @@ pub fn memory_file(len: u64) -> Result<File> {
     Ok(file)
 }
 
+/// Makes a range of `file`, whole pages, a hole again.
+pub fn punch(file: &File, range: std::ops::Range<u64>) -> Result<()> {
+    let (start, len) = (range.start as i64, (range.end - range.start) as i64);
+    let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    // SAFETY: plain fallocate on our descriptor.
+    let punched = || unsafe { libc::fallocate(file.as_raw_fd(), mode, start, len) };
+    crate::again::number("clearing the snapshot's memory file", punched).map(drop)
+}
+
 /// Makes `file` immutable for everybody, for good.
 pub fn seal(file: &File) -> Result<()> {
     let seals = libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;

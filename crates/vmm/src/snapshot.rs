@@ -130,12 +130,8 @@ impl Snapshot {
     }
 }
 
-/// # Safety
-/// `page` is valid for reading a page.
-pub(crate) unsafe fn is_zero(page: *const u8) -> bool {
-    // SAFETY: the caller's contract.
-    let words = unsafe { std::slice::from_raw_parts(page.cast::<[u64; 8]>(), PAGE / 64) };
-    words.iter().all(|words| words.iter().fold(0, |bits, word| bits | word) == 0)
+pub(crate) fn is_zero(page: &[u8; PAGE]) -> bool {
+    page.as_chunks::<64>().0.iter().all(|line| line.iter().fold(0, |bits, byte| bits | byte) == 0)
 }
 
 #[repr(align(64))]

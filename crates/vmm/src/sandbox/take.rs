@@ -48,8 +48,8 @@ impl Sandbox {
             let written = self.hot.contains(page) && layout.may_write(u64::from(page) * PAGE as u64, 1);
             let at = if written { self.ram.as_ptr() } else { from.content() };
             let at = at.wrapping_add(page as usize * PAGE).cast_const();
-            // SAFETY: both mappings cover all pages of guest RAM.
-            let has_content = (written || from.has_data(page)) && unsafe { !is_zero(at) };
+            // SAFETY: both mappings cover all pages of guest RAM, and nobody writes them now.
+            let has_content = (written || from.has_data(page)) && !is_zero(unsafe { &*at.cast() });
             if has_content && run.grow(at) {
                 continue;
             }
