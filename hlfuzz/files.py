@@ -1,7 +1,8 @@
-"""Writes files so that a crash leaves the old content or the new one, never half of either."""
+"""Writes files so that a crash, or a kill, leaves the old content or the new one, never half of either."""
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -40,10 +41,21 @@ def temporary_beside(path: Path) -> Path:
 
 
 def write_synced(path: Path, data: bytes, mode: int = 0o666) -> None:
-    """Make a new file and bring it to disk. Raises `OSError`."""
+    """Make a new file and bring it to disk. It has no name until it is whole, where the file system has such
+    files. Raises `OSError`."""
     # Not tempfile: its files are for their owner alone, whatever the umask says.
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        handle = os.open(path.parent, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, mode)
+        named = False
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):  # the second: kernels without the flag
+            raise
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        named = True
     with os.fdopen(handle, "wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        os.fsync(handle)
+        if not named:
+            # With a folder's descriptor, of which an absolute path makes no use, Python follows the link.
+            os.link(f"/proc/self/fd/{handle}", path, src_dir_fd=handle, follow_symlinks=True)

@@ -1,4 +1,4 @@
-"""Every system call of a sandbox's life fails once: clear error, nothing left behind, works again."""
+"""Every system call of a sandbox's life fails once: a clear error, nothing is left, and it works again."""
 
 from __future__ import annotations
 

@@ -3,8 +3,11 @@
 //! A cache can only save time. Whatever is wrong with the folder or a file in it, the module is compiled and the
 //! reason is reported.
 
+use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -108,17 +111,55 @@ impl Cache {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
+        let nameless = self.nameless()?;
+        let mut file = match &nameless {
+            Some(file) => file,
+            None => &OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?,
+        };
         file.write_all(&header(key, payload))?;
         file.write_all(payload)?;
         file.sync_all()?;
-        fs::rename(temporary, self.path(key))?;
+        let target = self.path(key);
+        // A file that is in the way was no good, or comes from another process at the same time: it is replaced.
+        if nameless.is_none() || !link(file, &target)? {
+            if nameless.is_some() {
+                link(file, temporary)?;
+            }
+            fs::rename(temporary, target)?;
+        }
         File::open(&self.dir)?.sync_all()
+    }
+
+    /// A file that has no name until it is whole, so that a process which is killed leaves nothing behind. None where
+    /// the file system has no such files.
+    fn nameless(&self) -> io::Result<Option<File>> {
+        let mut how = OpenOptions::new();
+        match how.write(true).mode(0o600).custom_flags(libc::O_TMPFILE).open(&self.dir) {
+            Ok(file) => Ok(Some(file)),
+            // The second is what kernels say that do not know the flag.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn path(&self, key: &Key) -> PathBuf {
         let name: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         self.dir.join(name)
+    }
+}
+
+/// Gives a nameless file its name. False when another file has it.
+fn link(file: &File, name: &Path) -> io::Result<bool> {
+    let from = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    let to = CString::new(name.as_os_str().as_bytes())?;
+    // SAFETY: two NUL-terminated paths; linkat touches no other memory.
+    let result = unsafe {
+        libc::linkat(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::AT_SYMLINK_FOLLOW)
+    };
+    match io::Error::last_os_error() {
+        _ if result == 0 => Ok(true),
+        error if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        error => Err(error),
     }
 }
 
