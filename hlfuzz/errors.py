@@ -30,6 +30,10 @@ class SandboxClosed(UsageError):
     """The sandbox was closed."""
 
 
+class PoolTimeout(HlfuzzError):
+    """No sandbox of a pool became free in time; the message says how many are leased, and since when."""
+
+
 class WrongThread(UsageError):
     """A sandbox belongs to the thread that opened it; another one used it."""
 

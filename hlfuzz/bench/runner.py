@@ -10,7 +10,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from hlfuzz.bench import api, dispatch, native, peer, roundtrip, schema, startup, vm, wasi
+from hlfuzz.bench import api, dispatch, native, peer, pool, roundtrip, schema, startup, vm, wasi
 from hlfuzz.bench.machines import artifact_cache, booted, compiled, pinned
 from hlfuzz.bench.row import Row
 from hlfuzz.errors import EnvironmentProblem
@@ -53,6 +53,7 @@ def _rows(quick: bool) -> Iterator[Row]:
         yield vm.strict(template, rounds, block // 2)
         yield native.echo(rounds, block // 2)
         yield from api.rows(vcpu, rounds, block)
+        yield pool.row(vcpu, rounds, block)
         yield from roundtrip.rows(vcpu, rounds, block, lambda: vm.exchange(template, vcpu))
         yield from dispatch.rows(rounds, block // 4)
         yield from schema.rows(20 if quick else 100)

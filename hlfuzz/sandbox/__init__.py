@@ -12,6 +12,7 @@ from hlfuzz.sandbox.engines.base import EngineName, Returned
 from hlfuzz.sandbox.engines.choose import prepare, why_no_kvm
 from hlfuzz.sandbox.hostcalls import Caller
 from hlfuzz.sandbox.memory import Globals, GuestMemory
+from hlfuzz.sandbox.pool import LeasedSandbox, Pool, PoolMetrics, Quantiles
 from hlfuzz.sandbox.providers import Global, HostFunction, Memory, Provider, Table
 from hlfuzz.sandbox.snapshots import Snapshot
 from hlfuzz.sandbox.vectors import ResultForm
@@ -29,9 +30,13 @@ __all__ = [
     "Globals",
     "GuestMemory",
     "HostFunction",
+    "LeasedSandbox",
     "Memory",
     "PendingCall",
+    "Pool",
+    "PoolMetrics",
     "Provider",
+    "Quantiles",
     "ResultForm",
     "Returned",
     "Sandbox",

@@ -10,7 +10,7 @@ from threading import get_ident
 from types import TracebackType
 from typing import Literal, cast
 
-from hlfuzz.errors import StartError, UsageError
+from hlfuzz.errors import HlfuzzError, StartError, UsageError
 from hlfuzz.guest import CallLimits, Guest
 from hlfuzz.model import Call, CallRecord, Failure, HostCallRecord, LimitExceeded, Outcome, Stats, Value
 from hlfuzz.sandbox.calls import Calls, as_outcome
@@ -60,6 +60,8 @@ class Sandbox(DispatchedCalls):
     Raises `LinkError`, `ModuleError`, `StartError`, `SnapshotError`, `EnvironmentProblem`; `UsageError` for
     a bad argument.
     """
+
+    _context: CallContext | None = None
 
     def __init__(
         self,
@@ -131,7 +133,6 @@ class Sandbox(DispatchedCalls):
         self._calls = self._host.calls = Calls(guest, self._engine, allocator, limits)
         self._bound = self._calls.bound
         self._with_bytes = self._calls.with_bytes
-        self._context: CallContext | None = None
         self._trace: Trace | None = None
         self.trace = trace
 
@@ -327,6 +328,48 @@ class Sandbox(DispatchedCalls):
 
     def __repr__(self) -> str:
         return f"<Sandbox {self._guest.name} {self._engine.name}{' closed' if self._gate.is_closed else ''}>"
+
+    # For Pool, which sees to it that one thread at a time does this.
+
+    def hand_to(self, box: Sandbox, gate: Gate) -> None:
+        """Make `box` this sandbox for the holder of `gate`: it and what is made of it work while the gate is
+        open."""
+        box._gate = gate
+        box._guest = self._guest
+        box._process = self._process
+        box._lane = self._lane
+        box._host = self._host
+        box._engine = self._engine
+        box._calls = self._calls
+        box._bound = self._bound
+        box._with_bytes = self._with_bytes
+        box._trace = self._trace
+        if self._process is not None:
+            self._process.begin()  # what it noted is the last holder's
+        self._host.adopt(gate)
+        if self._lane is not None:
+            self._lane.adopt(gate)
+
+    def recover(self) -> bool:
+        """Bring it back to its snapshot; False when it cannot serve another call."""
+        engine = self._engine
+        try:
+            engine.reset()
+            if engine.troubled:
+                if not engine.ping():
+                    return False
+                engine.reset()
+        except HlfuzzError:
+            return False
+        engine.troubled = False
+        return True
+
+    def discard(self) -> None:
+        """Free everything, whoever had it."""
+        if self._lane is not None:
+            self._lane.close()
+        self._gate.close()
+        self._engine.close()
 
     # For CallContext; the caller has passed the gate.
 

@@ -17,28 +17,16 @@ from hlfuzz.errors import ContextBusy, ForkedProcess, SandboxClosed, WrongThread
 class Gate:
     """The state of one sandbox as far as it decides who may do what."""
 
-    __slots__ = (
-        "__weakref__",
-        "_away",
-        "_closed",
-        "_context_open",
-        "_forked",
-        "_host_depth",
-        "_outside",
-        "_owner",
-        "box",
-        "context",
-    )
+    # As defaults of the class, because a pool makes a gate for each lease.
+    _closed = _forked = _returned = _context_open = _outside = _away = False
+    _host_depth = 0
+    context = 0
+    """Ident of the thread that may call the open context, or 0."""
 
     def __init__(self) -> None:
         self._owner = get_ident()
-        self._closed = self._forked = self._context_open = False
-        self._outside = self._away = False
-        self._host_depth = 0
         self.box = self._owner
         """Ident of the thread that may call the sandbox itself, or 0."""
-        self.context = 0
-        """Ident of the thread that may call the open context, or 0."""
         _gates.add(self)
 
     @property
@@ -87,9 +75,18 @@ class Gate:
         self._away = away
         self._settle()
 
+    @property
+    def has_context(self) -> bool:
+        return self._context_open
+
     def close(self) -> None:
         self._closed = True
         self._settle()
+
+    def end_lease(self) -> None:
+        """Nothing can be done through this gate any more."""
+        self._closed = self._returned = True
+        self.box = self.context = 0
 
     def check_owner(self) -> None:
         """Raise unless the owner thread may look at the sandbox's state, call in progress or not."""
@@ -119,6 +116,8 @@ class Gate:
         """Raise what keeps the current thread from using the sandbox."""
         if self._forked:
             raise ForkedProcess("sandbox of the parent process (after fork): open a new one in the child")
+        if self._returned:
+            raise SandboxClosed("sandbox went back to its pool (used after its lease): lease one again")
         if self._closed:
             raise SandboxClosed("sandbox is closed (call after close): open a new one")
         if get_ident() != self._owner:
@@ -139,6 +138,14 @@ class Gate:
     def after_fork(self) -> None:
         self._forked = True
         self._settle()
+
+
+class LentGate(Gate):
+    """The gate of one lease; its pool tells it of a fork. Each lease has its own, so that what was made of an
+    earlier one stays shut."""
+
+    def __init__(self, owner: int) -> None:
+        self._owner = self.box = owner
 
 
 _gates: WeakSet[Gate] = WeakSet()

@@ -232,6 +232,10 @@ class HostCalls:
                 self.records.append(HostCallRecord(wanted.key, args, results))
         return results
 
+    def adopt(self, gate: Gate) -> None:
+        """Host functions run for the holder of `gate` from now on."""
+        self._gate = gate
+
     def unwound(self, depth: int) -> None:
         self._gate.unwind(depth)
 

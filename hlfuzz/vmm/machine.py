@@ -65,6 +65,9 @@ class Machine:
         self._host_call = ffi.new("hl_hostcall_info *")
         self._kept: list[object] = []
         self.closed = False
+        self.is_clean: Callable[[], int] = partial(lib.hl_is_clean, self.pointer)
+        """Whether it is at its snapshot: the guest was asked nothing, and nothing written, since the last
+        reset."""
 
     def close(self) -> None:
         """Free the VM; again is fine."""
@@ -163,11 +166,6 @@ class Machine:
     def ping(self) -> int:
         """DONE when the guest side answers an empty request."""
         return lib.hl_ping(self.pointer)
-
-    def is_clean(self) -> bool:
-        """Whether it is at its snapshot: the guest was asked nothing, and nothing written, since the last
-        reset."""
-        return lib.hl_is_clean(self.pointer) != 0
 
     def host_call(self) -> int:
         """Position in the import list of the host call that waits."""

@@ -11,7 +11,7 @@ import hlfuzz
 
 PUBLIC = {
     "guests": {"Guest", "Limits", "CallLimits", "ModuleInfo", "FuncType", "ValType"},
-    "sandboxes": {"Sandbox", "CallContext", "Snapshot", "GuestMemory", "Stats"},
+    "sandboxes": {"Sandbox", "Pool", "PoolMetrics", "CallContext", "Snapshot", "GuestMemory", "Stats"},
     "event loops": {"Dispatcher", "PendingCall", "AsyncCallContext"},
     "providers": {"HostFunction", "Caller", "Memory", "Table", "Global"},
     "wasi": {"Wasi", "WasiActivity", "WasiCall"},
@@ -21,7 +21,7 @@ PUBLIC = {
     "errors": {
         "HlfuzzError", "UsageError", "ModuleError", "LinkError", "StartError", "EnvironmentProblem",
         "SandboxClosed", "WrongThread", "ForkedProcess", "ContextFinished", "ContextBusy", "SnapshotError",
-        "CallCancelled", "HlfuzzWarning",
+        "CallCancelled", "PoolTimeout", "HlfuzzWarning",
     },
     "failed calls": {
         "CallFailed", "GuestTrap", "GuestTimeout", "AbiViolation", "HostFunctionError", "GuestError",

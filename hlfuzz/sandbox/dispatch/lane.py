@@ -132,6 +132,10 @@ class Lane:
         self._patience = 1
         self.tag = dispatcher.add(self)
 
+    def adopt(self, gate: Gate) -> None:
+        """Calls are those of the holder of `gate` from now on."""
+        self._gate = gate
+
     @property
     def is_busy(self) -> bool:
         """Whether a call has not ended."""

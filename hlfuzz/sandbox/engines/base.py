@@ -118,6 +118,9 @@ class HostSide(Protocol):
 class Engine(Protocol):
     """One guest instance that can be called and brought back to its snapshot. One thread at a time."""
 
+    troubled: bool
+    """Set when a call ends by anything else than its return; whoever looks clears it."""
+
     @property
     def name(self) -> EngineName: ...
 
@@ -157,7 +160,8 @@ class Engine(Protocol):
         """Set an exported mutable global to a value in canonical form."""
         ...
 
-    def is_clean(self) -> bool:
+    @property
+    def is_clean(self) -> Callable[[], object]:
         """Whether it is at its snapshot: no guest code ran, and nothing was written, since the last reset."""
         ...
 

@@ -69,6 +69,8 @@ class KvmEngine:
         self._ended: Failure | None = None
         """Outcome of a nested call that ended every open call with it."""
         self.asked_host = False
+        self.troubled = False
+        self.is_clean = machine.is_clean
 
     @property
     def name(self) -> EngineName:
@@ -167,9 +169,6 @@ class KvmEngine:
     def global_set(self, export: Export, value: Value) -> None:
         self._machine.global_set(export, cast("GlobalType", export.type), value)
 
-    def is_clean(self) -> bool:
-        return self._machine.is_clean()
-
     def ping(self) -> bool:
         return self._machine.ping() == status.DONE
 
@@ -243,6 +242,7 @@ class KvmEngine:
         return status.TRAP
 
     def _trapped(self) -> Failure:
+        self.troubled = True
         trap = self._machine.trap()
         # whatever the guest answered to it: a failure is told once, and to nobody else
         failure, self._failure = self._failure, None
@@ -257,12 +257,14 @@ class KvmEngine:
 
     def _end(self, outcome: Failure) -> Failure:
         """The sandbox is at its snapshot: every open call has ended with `outcome`."""
+        self.troubled = True
         self._ended = outcome if self._depth else None
         return outcome
 
     def _abandon(self, depth: int) -> None:
         """An exception leaves a call with `depth` host functions round it, perhaps still open: end it,
         unless an outer call will."""
+        self.troubled = True
         self._depth = depth
         self._host.unwound(depth)
         if depth == 0:

@@ -80,6 +80,7 @@ class InProcessEngine:
         self._calls = self._host_calls = self._traps = self._timeouts = self._resets = 0
         self._instance: Instance | None = None
         self._clean = True
+        self.troubled = False
         self._live()
 
     @property
@@ -261,6 +262,7 @@ class InProcessEngine:
             self._depth -= 1
 
     def _failed(self, error: wasmtime.Trap | wasmtime.WasmtimeError) -> Failure:
+        self.troubled = True
         if self._escaping is not None:
             raise self._escaping
         if self._deadline.fired:

@@ -1,0 +1,47 @@
+"""`Slot`: one sandbox of a pool, with what is counted of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hlfuzz.sandbox.box import Sandbox
+from hlfuzz.sandbox.gate import Gate
+from hlfuzz.sandbox.pool.histogram import Histogram
+
+
+@dataclass(slots=True)
+class Counters:
+    """What is counted of a sandbox, or of several."""
+
+    leases: int = 0
+    returns: int = 0
+    resets: int = 0
+    quick: int = 0
+    """Leases that found it idle."""
+    held: Histogram = field(default_factory=Histogram)
+    """Durations of its leases."""
+
+    def merge(self, other: Counters) -> None:
+        """Count what `other` has counted."""
+        self.leases += other.leases
+        self.returns += other.returns
+        self.resets += other.resets
+        self.quick += other.quick
+        self.held.merge(other.held)
+
+
+class Slot:
+    """Belongs to one thread at a time: the leasing one, or whoever took it out of the idle ones. So its
+    counters need no lock."""
+
+    __slots__ = ("box", "counters", "gate", "since_ns", "thread")
+
+    def __init__(self, box: Sandbox, now_ns: int) -> None:
+        self.box = box
+        self.gate: Gate | None = None
+        """The gate of the lease; None while idle."""
+        self.since_ns = now_ns
+        """Start of the lease, or of being idle (`time.monotonic_ns`)."""
+        self.thread = 0
+        """Ident of the thread that leased it last."""
+        self.counters = Counters()
