@@ -29,9 +29,6 @@ HLG_EXPORT(void, nothing);
 static int32_t count(void) { return ++calls; }
 HLG_EXPORT(int32_t, count);
 
-static void backwards(void) { __asm__ volatile("std"); } /* against the ABI */
-HLG_EXPORT(void, backwards);
-
 /* Host calls: nested ones through `down`, and what they leave behind when they fail. */
 static int32_t go(int32_t n) {
     calls++;
@@ -58,7 +55,11 @@ static void steer(uint64_t address) {
     steered = address;
 }
 HLG_EXPORT(void, steer, uint64_t);
-void *hlfuzz_alloc(uint32_t len) { return steering ? (void *)(uintptr_t)steered : hlg_alloc(len); }
+void *hlfuzz_alloc(uint32_t len) {
+    void *room = steering ? (void *)(uintptr_t)steered : hlg_alloc(len);
+    if (len == 77) __asm__ volatile("std"); /* against the ABI */
+    return room;
+}
 HLG_ALLOCATOR;
 static hl_result echo(const uint8_t *data, uint32_t len) {
     for (uint32_t i = 0; i < len && i < sizeof buffer; i++) buffer[i] = data[i];
