@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
@@ -170,11 +170,16 @@ def native_compilers() -> tuple[str, ...]:
 
 
 def build(
-    example: str = "network-filter", *, compiler: str | None = None, force: bool = False
+    example: str = "network-filter",
+    *,
+    compiler: str | None = None,
+    only: Collection[str] | None = None,
+    force: bool = False,
 ) -> dict[str, Path]:
     """Builds every C and C++ guest of one example folder; the code of schemas is generated for it.
 
-    `compiler` is for native-filter: "gcc" or "zig", the first of those that is there when left out.
+    `compiler` is for native-filter: "gcc" or "zig", the first of those that is there when left out. `only`: names
+    of guests, all when left out.
     Returns: the file of each guest by its name, for example {"filter": …/filter.wasm}: that of its source, in
     typed-filter those of `TYPED`, in native-filter both (native_filter, native_filter_cpp, and `TYPED`). The
     example's hlfuzz.toml is put beside them.
@@ -193,6 +198,8 @@ def build(
     output.mkdir(parents=True, exist_ok=True)
     built: dict[str, Path] = {}
     for unit in _units(folder, chosen):
+        if only is not None and unit.name not in only:
+            continue
         made, stamp = output / f"{unit.name}.{suffix}", output / f".{unit.name}.stamp"
         digest = unit.digest
         if force or not made.exists() or not stamp.exists() or stamp.read_text() != digest:

@@ -16,7 +16,7 @@ from needs import missing
 from hlfuzz import Caller, Guest, Sandbox
 from hlfuzz.bindings.client import client_of
 from hlfuzz.bindings.interface import Interface
-from hlfuzz.errors import CallFailed, GuestError, LinkError
+from hlfuzz.errors import GuestError, GuestTrap, LinkError
 
 ROOT = Path(__file__).resolve().parents[2]
 HTTP = b"GET /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
@@ -132,10 +132,14 @@ def conversation(interface: Interface, guest: Path, seed: int) -> list[Any]:
     return [*said, host.heard]
 
 
-@pytest.mark.parametrize("name", ["filter_fbs", "filter_proto", "filter_cpp"])
+@pytest.mark.parametrize(
+    ("compiler", "name"),
+    [("gcc", "filter_fbs"), ("gcc", "filter_proto"), ("gcc", "filter_cpp"), ("zig", "filter_fbs")],
+)
 def test_native_and_wasm_builds_of_one_source_answer_alike(
-    name: str, native: Mapping[str, Path], wasm: Mapping[str, Path]
+    compiler: str, name: str, wasm: Mapping[str, Path]
 ) -> None:
+    native = examples(compiler)
     interface = Interface.load(
         ROOT / "schemas" / ("filter.proto" if name == "filter_proto" else "filter.fbs")
     )
@@ -145,9 +149,8 @@ def test_native_and_wasm_builds_of_one_source_answer_alike(
         assert {kind for kind, _ in answers[-1]} >= {"forward", "lookup"}
 
 
-def test_native_and_wasm_builds_say_the_same_about_damaged_requests(
-    native: Mapping[str, Path], wasm: Mapping[str, Path]
-) -> None:
+def test_native_and_wasm_builds_say_the_same_about_damaged_requests(wasm: Mapping[str, Path]) -> None:
+    native = examples("gcc")
     interface, random = Interface.load(ROOT / "schemas" / "bench.fbs"), Random(7)
     value = interface.classes.definitions["bench.EchoTable10"](id=1, name="n" * 20, payload=b"p" * 30)
     good = interface.codec.encode("bench.EchoTable10", value)
@@ -168,7 +171,8 @@ def test_native_and_wasm_builds_say_the_same_about_damaged_requests(
     assert statuses == {0, 2}
 
 
-def test_the_raw_interface_is_the_same_natively(native: Mapping[str, Path], wasm: Mapping[str, Path]) -> None:
+def test_the_raw_interface_is_the_same_natively(wasm: Mapping[str, Path]) -> None:
+    native = examples("gcc")
     interface = Interface.load(ROOT / "schemas" / "filter.toml")
     heard: list[Any] = []
 
@@ -208,9 +212,8 @@ def test_a_host_function_that_the_guest_does_not_call_is_not_asked_for() -> None
     assert {i.name for i in Guest.from_elf(guests["filter_cpp"]).info.imports} == {"forward", "lookup"}
 
 
-def test_a_handmade_call_with_a_wrong_address_is_the_guests_fault(native: Mapping[str, Path]) -> None:
-    with Sandbox(Guest.from_elf(native["bench"]), transport="exit") as box:
-        with pytest.raises(CallFailed, match="the null page"):
-            box.call("bench_BenchGuest_Echo", 16, 100)
-        with pytest.raises(CallFailed):
-            box.call("bench_BenchGuest_Echo", 0x1000, 100)
+def test_a_request_at_a_wrong_address_is_the_guests_fault() -> None:
+    with Sandbox(Guest.from_elf(examples("gcc")["bench"]), transport="exit") as box:
+        for address, name in ((16, "the null page"), (0x1000, "supervisor pages")):
+            with pytest.raises(GuestTrap, match=name):
+                box.call("bench_BenchGuest_Echo", address, 100)
