@@ -26,6 +26,7 @@ static int broken;
 static hl_module *module;
 static hl_template *booted;
 static hl_template *taken;
+static int saved;
 static hl_sandbox *box;
 static hl_error error;
 static int status;
@@ -38,6 +39,12 @@ static void complain(const char *what, const char *detail) {
     printf("%s: call %u (%s) failing with %s: %s%s%s\n", phase_name, nth, fault_hit(), strerror(injected), what,
            *detail ? ": " : "", detail);
     broken++;
+}
+
+static const char *saved_path(void) {
+    static char path[4096];
+    snprintf(path, sizeof path, "%s/saved", folder);
+    return path;
 }
 
 static int entries(const char *path) {
@@ -71,6 +78,8 @@ static void compile(void) {
 }
 static void boot(void) { booted = hl_template_new(module, NULL, &error); }
 static void take_snapshot(void) { taken = hl_snapshot_take(box, &error); }
+static void save(void) { saved = hl_snapshot_save(booted, saved_path(), 0, &error) == 0; }
+static void restore(void) { taken = hl_snapshot_load(module, NULL, saved_path(), &error); }
 static void clone_exit(void) {
     hl_sandbox_options options = how(HL_TRANSPORT_EXIT);
     box = hl_sandbox_new(booted, &options, &error);
@@ -111,11 +120,11 @@ static void close_all(void) {
 static int right_kind(uint32_t code) {
     switch (injected) {
     case ENOMEM:
-        return code == HL_E_OUT_OF_MEMORY;
+        return code == HL_E_OUT_OF_MEMORY || code == HL_E_SNAPSHOT_IO;
     case EMFILE:
-        return code == HL_E_OUT_OF_FDS;
+        return code == HL_E_OUT_OF_FDS || code == HL_E_SNAPSHOT_IO;
     case ENOSPC:
-        return code == HL_E_OUT_OF_MEMORY || code == HL_E_IO;
+        return code == HL_E_OUT_OF_MEMORY || code == HL_E_SNAPSHOT_IO;
     default:
         return 0; /* EINTR: made again, never reported */
     }
@@ -154,6 +163,13 @@ static void check_folder(void) {
     if (listing) closedir(listing);
 }
 
+/* Whether the last save ended well or not, what has the name can be loaded. */
+static void check_saved(void) {
+    hl_template *again = hl_snapshot_load(module, NULL, saved_path(), &error);
+    if (!again) complain("the file of a snapshot cannot be loaded", error.message);
+    hl_template_free(again);
+}
+
 static void empty_folder(void) {
     DIR *listing = opendir(folder);
     struct dirent *entry;
@@ -161,8 +177,8 @@ static void empty_folder(void) {
     if (listing) closedir(listing);
 }
 
-enum Phase { COMPILE, LOAD, BOOT, SNAPSHOT, CLONE, CLONE_SPIN, USE, USE_SPIN, CLOSE, CLOSE_SPIN, PHASES };
-static const char *const NAMES[PHASES] = {"compile", "load",     "boot",  "snapshot",   "clone", "clone-spin",
+enum Phase { COMPILE, LOAD, BOOT, SNAPSHOT, SAVE, RESTORE, CLONE, CLONE_SPIN, USE, USE_SPIN, CLOSE, CLOSE_SPIN, PHASES };
+static const char *const NAMES[PHASES] = {"compile", "load",     "boot",  "snapshot", "save", "restore", "clone", "clone-spin",
                                           "use",     "use-spin", "close", "close-spin"};
 
 /* Everything that a phase starts from. */
@@ -172,6 +188,7 @@ static void prepare(enum Phase phase) {
     if (phase > BOOT) boot();
     if (phase == SNAPSHOT || phase == USE || phase == CLOSE) clone_exit();
     if (phase == USE_SPIN || phase == CLOSE_SPIN) clone_spin();
+    if (phase == RESTORE) save();
     if (phase == SNAPSHOT) use(); /* a sandbox gets its timer with its first call */
 }
 
@@ -186,6 +203,12 @@ static void act(enum Phase phase) {
         break;
     case SNAPSHOT:
         take_snapshot();
+        break;
+    case SAVE:
+        save();
+        break;
+    case RESTORE:
+        restore();
         break;
     case CLONE:
         clone_exit();
@@ -203,7 +226,20 @@ static void act(enum Phase phase) {
 }
 
 static const void *made(enum Phase phase) {
-    return phase <= LOAD ? (const void *)module : phase == BOOT ? (const void *)booted : phase == SNAPSHOT ? taken : (const void *)box;
+    switch (phase) {
+    case COMPILE:
+    case LOAD:
+        return module;
+    case BOOT:
+        return booted;
+    case SAVE:
+        return saved ? &saved : NULL;
+    case SNAPSHOT:
+    case RESTORE:
+        return taken;
+    default:
+        return box;
+    }
 }
 
 /* Runs a phase once with a fault, and once without. Returns how many calls the phase makes. */
@@ -225,7 +261,8 @@ static unsigned once(enum Phase phase, int kind) {
             if (memcmp(&after, &before, sizeof after)) complain("a failed call has left something", "");
         }
     }
-    if (phase <= LOAD) check_folder();
+    if (phase <= LOAD || phase == SAVE) check_folder();
+    if (phase == SAVE) check_saved();
     if (phase == USE || phase == USE_SPIN) { /* another sandbox of the template is not touched */
         hl_sandbox_close(box);
         clone_exit();
@@ -266,8 +303,8 @@ int main(int argc, char **argv) {
     unsigned injections = 0;
     once(phase, FAULT_ANY); /* what is made once in a process is made here */
     struct Held before = held();
-    /* a vCPU thread has no errors of its own but these */
-    size_t kinds = strstr(phase_name, "spin") ? 2 : sizeof faults / sizeof *faults;
+    /* what these do with one error they do with another; each run takes long */
+    size_t kinds = phase == RESTORE || strstr(phase_name, "spin") ? 2 : sizeof faults / sizeof *faults;
     for (size_t i = 0; i < kinds; i++) {
         nth = 0;
         unsigned calls = once(phase, faults[i].kind);

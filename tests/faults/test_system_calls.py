@@ -22,6 +22,8 @@ PHASES = {
     "load": 10,
     "boot": 150,
     "snapshot": 80,
+    "save": 30,
+    "restore": 60,
     "clone": 50,
     "use": 40,
     "close": 30,
