@@ -23,6 +23,7 @@ from hlfuzz.invariants import (
     parse_host_option,
     refuse_missing,
 )
+from hlfuzz.sandbox import Wasi
 
 DEFAULT_STORE: Final = Path(".hlfuzz")
 _UNITS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -126,6 +127,7 @@ def open_target(
     deadline: float,
     corpus: list[Path] | None = None,
     methods: list[str] | None = None,
+    wasi: Wasi | None = None,
 ) -> Target:
     """Loads the module and everything that is needed to call it.
 
@@ -135,9 +137,9 @@ def open_target(
         raise UsageError(f"--deadline {deadline} is out of range: give seconds, above 0 and up to 3600")
     guest = Guest.load(module)
     interface = interface_of(guest, module, config, host, stub_imports, methods)
-    refuse_missing(guest.info, interface)
+    refuse_missing(guest.info, interface, wasi=wasi is not None)
     seeds = [seed for folder in corpus or [] for seed in read_seeds(folder)]
-    return Target(guest, interface, engine=engine.value, deadline=deadline, seeds=seeds)
+    return Target(guest, interface, engine=engine.value, deadline=deadline, seeds=seeds, wasi=wasi)
 
 
 def store_folder(store: Path | None, module: Path) -> Path:

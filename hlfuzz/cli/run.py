@@ -22,10 +22,12 @@ from hlfuzz.cli.options import (
 )
 from hlfuzz.cli.output import CLEAN, FINDINGS, console, errors_reported, print_json
 from hlfuzz.cli.values import parse_value
+from hlfuzz.cli.wasi import ArgOption, EnvOption, FileOption, StdinOption, WasiOption, wasi_of
 from hlfuzz.errors import UsageError
 from hlfuzz.guest import Guest
-from hlfuzz.model import Call, CallRecord, ExternKind, FuncType, Ok, Value
+from hlfuzz.model import Call, CallRecord, Exited, ExternKind, FuncType, Ok, Outcome, Value
 from hlfuzz.report import documents, terminal
+from hlfuzz.sandbox.failures import COMMAND
 
 
 def run(
@@ -52,27 +54,46 @@ def run(
     host: HostOption = None,
     stub_imports: StubOption = False,
     config: ConfigOption = None,
+    wasi: WasiOption = False,
+    wasi_arg: ArgOption = None,
+    wasi_env: EnvOption = None,
+    wasi_stdin: StdinOption = None,
+    wasi_file: FileOption = None,
     deadline: DeadlineOption = 1.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Call one exported function and print what it returns. Exit code 1 when the guest traps or times out."""
+    """Call one exported function and print what it returns. Exit code 1 when the guest traps, times out, or
+    exits with another code than 0."""
     with errors_reported(as_json):
         target = open_target(
-            module, engine=engine, config=config, host=host, stub_imports=stub_imports, deadline=deadline
+            module,
+            engine=engine,
+            config=config,
+            host=host,
+            stub_imports=stub_imports,
+            deadline=deadline,
+            wasi=wasi_of(module, wasi, wasi_arg, wasi_env, wasi_stdin, wasi_file),
         )
         call = Call(function, _arguments(target.guest, function, arguments or [], data))
         records: list[CallRecord] = []
         with target.open(reset=reset.value, trace=records.append) as session:
             observation = session.single(call)
             used = session.box.engine
+            activity = session.box.wasi if wasi else None
         if as_json:
-            print_json(documents.run(target.guest, used, records[0], observation))
+            print_json(documents.run(target.guest, used, records[0], observation, activity))
         else:
+            if activity is not None:
+                terminal.wasi(console(), activity)
             if trace:
                 terminal.trace(console(), records[0])
             else:
                 terminal.run(console(), observation)
-        raise typer.Exit(CLEAN if isinstance(observation.outcome, Ok) else FINDINGS)
+        raise typer.Exit(CLEAN if _succeeded(function, observation.outcome) else FINDINGS)
+
+
+def _succeeded(function: str, outcome: Outcome) -> bool:
+    return isinstance(outcome, Ok) or (function == COMMAND and outcome == Exited(0))
 
 
 def _arguments(guest: Guest, function: str, texts: list[str], data: Path | None) -> tuple[Value, ...]:

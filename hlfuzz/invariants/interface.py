@@ -11,6 +11,7 @@ from hlfuzz.errors import UsageError
 from hlfuzz.guest import Allocator, find_allocator, is_runtime_export
 from hlfuzz.invariants.config import Config, HostMode
 from hlfuzz.model import ExternKind, FuncType, ModuleInfo, ValType
+from hlfuzz.sandbox import WASI
 
 _Found: TypeAlias = Allocator | int | None
 
@@ -85,14 +86,16 @@ def describe_interface(
     return Interface(methods, allowed, config.tenant_open, config.allocator)
 
 
-def missing_providers(info: ModuleInfo, interface: Interface) -> tuple[str, ...]:
-    """The imports that nothing stands in for, as "module.name"."""
-    return tuple(i.key for i in info.imports if i.key not in interface.host)
+def missing_providers(info: ModuleInfo, interface: Interface, *, wasi: bool = False) -> tuple[str, ...]:
+    """The imports that nothing stands in for, as "module.name"; with `wasi` its own are provided for."""
+    return tuple(
+        i.key for i in info.imports if i.key not in interface.host and not (wasi and i.module == WASI)
+    )
 
 
-def refuse_missing(info: ModuleInfo, interface: Interface) -> None:
+def refuse_missing(info: ModuleInfo, interface: Interface, *, wasi: bool = False) -> None:
     """Raises: UsageError that names the missing providers and how to allow recording stand-ins."""
-    if missing := missing_providers(info, interface):
+    if missing := missing_providers(info, interface, wasi=wasi):
         functions = [i.key for i in info.imports if i.key in missing and i.kind is ExternKind.FUNC]
         listed = f"{', '.join(missing[:8])}{', …' if len(missing) > 8 else ''}"
         example = f"--host {functions[0]}=record" if functions else "--stub-imports"

@@ -11,7 +11,7 @@ from hlfuzz.guest import Guest
 from hlfuzz.invariants.host import Recorder
 from hlfuzz.invariants.interface import Interface
 from hlfuzz.invariants.session import Session
-from hlfuzz.sandbox import Sandbox, Trace
+from hlfuzz.sandbox import Sandbox, Trace, Wasi
 
 Reset = Literal["strict", "memory"]
 EngineName = Literal["auto", "kvm", "inprocess"]
@@ -21,7 +21,8 @@ class Target:
     """A guest, what is known of its interface, and how to open it. Keeps long-lived sessions, opened on first
     use.
 
-    `deadline` is the CPU time of one call in seconds; `seeds` are inputs that generators start from.
+    `deadline` is the CPU time of one call in seconds; `seeds` are inputs that generators start from; `wasi`
+    is what a WASI guest is given.
     """
 
     def __init__(
@@ -32,12 +33,14 @@ class Target:
         engine: EngineName = "auto",
         deadline: float = 0.5,
         seeds: Sequence[bytes] = (),
+        wasi: Wasi | None = None,
     ) -> None:
         self.guest = guest
         self.interface = interface
         self.engine: EngineName = engine
         self.deadline = deadline
         self.seeds = tuple(seeds)
+        self.wasi = wasi
         self._sessions: dict[tuple[Reset, str], Session] = {}
         self._peer: Target | None = None
         self._closed_calls = 0
@@ -56,6 +59,7 @@ class Target:
             reset=reset,
             deadline=deadline or self.deadline,
             allocator=self.interface.allocator,
+            wasi=self.wasi,
             trace=trace,
         )
         return Session(box, recorder)
@@ -85,7 +89,12 @@ class Target:
         """The same target on the in-process engine."""
         if self._peer is None:
             self._peer = Target(
-                self.guest, self.interface, engine="inprocess", deadline=self.deadline, seeds=self.seeds
+                self.guest,
+                self.interface,
+                engine="inprocess",
+                deadline=self.deadline,
+                seeds=self.seeds,
+                wasi=self.wasi,
             )
         return self._peer
 

@@ -24,6 +24,7 @@ from hlfuzz.model import (
     Trap,
     Violation,
 )
+from hlfuzz.sandbox import WasiActivity
 
 INSPECT: Final = "hlfuzz.inspect/1"
 RUN: Final = "hlfuzz.run/1"
@@ -104,8 +105,14 @@ def inspect(guest: Guest, interface: Interface) -> Document:
     }
 
 
-def run(guest: Guest, engine: str, record: CallRecord, observation: Observation) -> Document:
-    """What `hlfuzz run` did."""
+def run(
+    guest: Guest,
+    engine: str,
+    record: CallRecord,
+    observation: Observation,
+    activity: WasiActivity | None = None,
+) -> Document:
+    """What `hlfuzz run` did; `activity` of a WASI guest."""
     return {
         "schema": RUN,
         "module": guest.name,
@@ -116,6 +123,22 @@ def run(guest: Guest, engine: str, record: CallRecord, observation: Observation)
         "host_calls": host_calls(observation),
         "seconds": record.seconds,
         "pages_written": record.pages_written,
+        **({} if activity is None else {"wasi": wasi(activity)}),
+    }
+
+
+def wasi(activity: WasiActivity) -> Document:
+    """What a guest did through WASI."""
+    return {
+        "stdout": {"bytes": activity.stdout.hex()},
+        "stderr": {"bytes": activity.stderr.hex()},
+        "exit_code": activity.exit_code,
+        "calls": [
+            {"function": c.function, "args": list(c.args), "errno": c.errno.name, "refused": c.refused}
+            for c in activity.trace
+        ],
+        "dropped": activity.dropped,
+        "refused": dict(activity.refused),
     }
 
 

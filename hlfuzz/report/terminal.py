@@ -14,6 +14,7 @@ from hlfuzz.guest import Guest, find_allocator
 from hlfuzz.invariants import Fault, Interface, Observation, Row, Status, observation_text
 from hlfuzz.invariants.observe import bytes_text, outcome_text
 from hlfuzz.model import Call, CallRecord, FuncType, GlobalType, MemoryType
+from hlfuzz.sandbox import WasiActivity
 
 MAX_LISTED: Final = 200
 """Imports or exports shown at most; `--json` has all of them."""
@@ -179,6 +180,15 @@ def run(console: Console, observation: Observation) -> None:
         note = f" [{call.problem}]" if call.problem else ""
         _line(console, f"host  {printable(f'{call.function}({shown}){note}')}")
     _line(console, printable(outcome_text(observation.outcome)))
+
+
+def wasi(console: Console, activity: WasiActivity) -> None:
+    """What a WASI guest wrote, line by line, and what it was refused."""
+    for name, data in (("out", activity.stdout), ("err", activity.stderr)):
+        for line in data.decode("utf-8", "backslashreplace").splitlines():
+            _line(console, f"{name}  {printable(line)}")
+    for function, count in sorted(activity.refused.items()):
+        _line(console, f"refused  {function} ({count} times)" if count > 1 else f"refused  {function}")
 
 
 def trace(console: Console, record: CallRecord) -> None:

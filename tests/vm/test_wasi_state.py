@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from hlfuzz import (
     Caller,
+    CallLimits,
     Exited,
     GuestExited,
+    LimitExceeded,
     Ok,
     Sandbox,
     SnapshotError,
@@ -231,3 +234,26 @@ def test_a_host_function_that_lets_a_nested_exit_pass_ends_the_guest_with_it(eng
     for again, outcome in ((passes, Exited(4)), (catches, Ok())):
         with Sandbox(guest(wat), {"env.again": again}, engine=engine, transport="exit", wasi=Wasi()) as box:
             assert box.try_call("outer") == outcome
+
+
+def test_a_call_over_its_limits_leaves_wasi_as_it_was(engine):
+    limits = CallLimits(host_calls=20, host_call_bytes=64)
+    with Sandbox(forwarder(), engine=engine, transport="exit", wasi=WASI, call_limits=limits) as box:
+        first = in_context(box, observed)
+        outcome = in_context(box, observed, lambda call: call.context.try_call("random_get", DATA, 65))
+        assert isinstance(outcome, LimitExceeded)
+        assert in_context(box, observed) == first
+
+
+def test_a_dispatched_sandbox_gives_the_same(engine):
+    with Sandbox(forwarder(), engine=engine, transport="exit", wasi=WASI) as box:
+        expected = box.call("random_get", DATA, 8), box.wasi, in_context(box, observed)
+
+    async def dispatched() -> Any:
+        async with Sandbox(
+            forwarder(), engine=engine, transport="exit", wasi=WASI, dispatch="asyncio"
+        ) as box:
+            found = await box.acall("random_get", DATA, 8), box.wasi
+            return *found, await box.arun(lambda: in_context(box, observed))
+
+    assert asyncio.run(dispatched()) == expected

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from hlfuzz.model import Exited, Export, Failure, HostError, LimitExceeded, Stats, Value, Violation
 from hlfuzz.sandbox.dispatch.lane import Abandoned, Lane
@@ -220,8 +220,9 @@ class ThreadedEngine:
             assert not isinstance(job, _Ended)
             self._do(job)
 
-    def _call_host(self, index: int, args: tuple[Value, ...]) -> tuple[Value, ...]:
+    def _call_host(self, index: int, args: tuple[Value, ...], engine: Stoppable) -> tuple[Value, ...]:
         """Have the owner run a host function; meanwhile do what it asks for."""
+        self._engine = engine  # a guest that is starting calls before `make` has returned
         self._tell(_HostCall(index, args))
         while True:
             what = self._to_thread.get()
@@ -249,7 +250,9 @@ def _nothing() -> None:
 class _FromThread:
     """The host's side as the engine in the thread sees it (`HostSide`)."""
 
-    def __init__(self, host: HostSide, call: Callable[[int, tuple[Value, ...]], tuple[Value, ...]]) -> None:
+    def __init__(
+        self, host: HostSide, call: Callable[[int, tuple[Value, ...], Stoppable], tuple[Value, ...]]
+    ) -> None:
         self._host = host
         self._call = call
 
@@ -268,7 +271,7 @@ class _FromThread:
         self._host.started(saved)
 
     def invoke(self, index: int, args: tuple[Value, ...], engine: Engine) -> tuple[Value, ...]:
-        return self._call(index, args)
+        return self._call(index, args, cast("Stoppable", engine))
 
     def unwound(self, depth: int) -> None:
         """Of host functions the owner knows more."""
