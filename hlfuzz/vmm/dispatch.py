@@ -14,8 +14,9 @@ from hlfuzz.vmm.machine import SLICE_US, BytesForm, FastCall, Machine, Room
 from hlfuzz.vmm.values import Slots
 
 _BATCH: Final = 64
-_BRIEFLY_US: Final = 50
-"""A doorbell exit with a reset takes 30 to 40 µs where an exit is dear, a turn of asyncio's loop as much."""
+_BRIEFLY_US: Final = 150
+"""A small call with its doorbell exit and reset takes 30 to 50 µs where an exit is dear; a turn of asyncio's
+loop costs as much."""
 
 
 class Bell:

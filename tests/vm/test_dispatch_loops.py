@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import re
 import selectors
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dispatched import GUEST
+from needs import require_kvm
 
 import hlfuzz
 from hlfuzz import Dispatcher, Guest, PendingCall, Sandbox
@@ -129,8 +133,6 @@ def test_what_a_callback_raises_comes_out_of_the_loop_and_nothing_is_lost(open_b
 
 
 def test_events_are_not_processed_inside_a_host_function_nor_by_another_thread(open_box, loop):
-    import threading
-
     def twice(value: int) -> int:
         loop.dispatcher.process_events()
         return value
@@ -177,7 +179,7 @@ def test_a_forked_child_may_not_use_what_its_parent_dispatched(open_box, loop):
     assert running.done
 
 
-def test_the_programs_of_the_page_print_what_it_says(engine, tmp_path):
+def test_the_programs_of_the_page_print_what_it_says(engine):
     programs = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     assert len(programs) == 2
     for program in programs:
@@ -187,3 +189,95 @@ def test_the_programs_of_the_page_print_what_it_says(engine, tmp_path):
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines() == re.findall(r"print\(.*\)  # (.+)", program)
+
+
+def test_ctrl_c_ends_the_call_and_the_loop(engine):
+    script = f"""
+import asyncio, os, signal, sys, threading
+import wasmtime, hlfuzz
+guest = hlfuzz.Guest.from_wasm(bytes(wasmtime.wat2wasm({GUEST!r})), name="test")
+
+async def main():
+    async with hlfuzz.Sandbox(
+        guest, {{"env.twice": int}}, engine={engine!r}, deadline=30, dispatch="asyncio"
+    ) as box:
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            await box.acall("spin")
+        except asyncio.CancelledError:
+            print("cancelled", await box.acall("count"))
+            raise
+
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run(
+        ["env", "--default-signal=INT", sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.stdout.split() == ["cancelled", "1", "interrupted"], done.stderr
+
+
+def test_a_blocking_call_of_a_dispatched_sandbox_ends_by_ctrl_c(open_box):
+    with open_box() as box:
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                box.call("spin")
+        finally:
+            timer.join()
+            signal.signal(signal.SIGINT, before)
+        assert box.call("count") == 1
+
+
+def test_idle_sandboxes_use_no_cpu(open_box, loop):
+    boxes = [open_box() for _ in range(20)]
+    calls = [box.submit("count") for box in boxes]
+    loop.until(lambda: all(call.done for call in calls))
+    before = time.process_time()
+    time.sleep(1.0)
+    assert time.process_time() - before < 0.2  # one thread that looks all the time would use a second
+    for box in boxes:
+        box.close()
+
+
+def test_a_process_without_descriptors_is_told_so_and_loses_nothing():
+    require_kvm()
+    script = f"""
+import os, resource, wasmtime, hlfuzz
+guest = hlfuzz.Guest.from_wasm(bytes(wasmtime.wat2wasm({GUEST!r})), name="test")
+dispatcher = hlfuzz.Dispatcher()
+hlfuzz.Sandbox(guest, {{"env.twice": int}}, engine="kvm", dispatch=dispatcher).close()
+before = len(os.listdir("/proc/self/fd"))
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (before + 8, hard))
+taken = []
+try:
+    while True:
+        taken.append(os.dup(0))
+except OSError:
+    pass
+for attempt in (hlfuzz.Dispatcher, lambda: hlfuzz.Sandbox(
+    guest, {{"env.twice": int}}, engine="kvm", dispatch=dispatcher
+)):
+    try:
+        attempt()
+    except hlfuzz.EnvironmentProblem as error:
+        print(error.reason)
+for descriptor in taken:
+    os.close(descriptor)
+assert len(os.listdir("/proc/self/fd")) == before
+with hlfuzz.Sandbox(guest, {{"env.twice": int}}, engine="kvm", dispatch=dispatcher) as box:
+    print(box.call("count"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.stdout.split() == ["out-of-fds", "out-of-fds", "1"], done.stderr

@@ -52,7 +52,7 @@ impl Loop {
             let mut options: hl_sandbox_options = zeroed();
             options.size = size_of::<hl_sandbox_options>() as u32;
             (options.transport, options.cpu, options.verify_every) = (transport, -1, 1);
-            (options.cpu_us, options.wall_us, options.slice_us) = (500_000, 20_000_000, 1000);
+            (options.cpu_us, options.wall_us, options.slice_us) = (500_000, 20_000_000, 0);
             let opened = (0..sandboxes)
                 .map(|tag| {
                     let sandbox = checked(hl_sandbox_new(template, &options, &mut error), &error);

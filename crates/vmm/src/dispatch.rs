@@ -138,6 +138,16 @@ impl Dispatcher {
     }
 }
 
+/// In other things: it waits for the dispatcher, if at all.
+const ELSEWHERE: u32 = 0;
+/// In a futex, until the state changes.
+const SLEEPS: u32 = 1;
+/// It looks at the state again and again.
+const LOOKS: u32 = 2;
+/// Who waits no longer than this looks, and lets others run in between: to be woken by a timer that soon takes longer
+/// than the wait itself, where setting one leaves a VM.
+const BRIEFLY: Duration = Duration::from_millis(1);
+
 /// The owner has the sandbox, or will have it once it asks.
 const REST: u32 = 0;
 /// The thread has it.
@@ -153,7 +163,7 @@ struct Job {
 
 struct Shared {
     state: AtomicU32,
-    /// 1 while the owner sleeps until the command has ended; then it need not be told otherwise.
+    /// How the owner waits for the end of the command, if it does.
     owner_waits: AtomicU32,
     /// Whose turn it is decides who takes this lock, so nobody ever waits for it.
     job: Mutex<Option<Job>>,
@@ -198,10 +208,10 @@ impl Shared {
             }
         }
         self.state.store(REST, SeqCst);
-        if self.owner_waits.load(SeqCst) != 0 {
-            wake(&self.state);
-        } else {
-            self.dispatcher.announce(&self.entry);
+        match self.owner_waits.load(SeqCst) {
+            ELSEWHERE => self.dispatcher.announce(&self.entry),
+            SLEEPS => wake(&self.state),
+            _ => {}
         }
     }
 }
@@ -219,7 +229,7 @@ impl Worker {
     pub fn start(dispatcher: Arc<Dispatcher>, tag: u64) -> Result<Self> {
         let shared = Arc::new(Shared {
             state: AtomicU32::new(REST),
-            owner_waits: AtomicU32::new(0),
+            owner_waits: AtomicU32::new(ELSEWHERE),
             job: Mutex::new(None),
             stop: Arc::default(),
             thread: AtomicU32::new(0),
@@ -274,16 +284,20 @@ impl Worker {
     /// As `end`, and sleeps until then, for so long at most.
     pub fn wait(&self, timeout: Duration) -> Option<(Box<Sandbox>, Status)> {
         let (state, start) = (&self.shared.state, Instant::now());
-        self.shared.owner_waits.store(1, SeqCst);
+        let looks = timeout <= BRIEFLY;
+        self.shared.owner_waits.store(if looks { LOOKS } else { SLEEPS }, SeqCst);
+        while looks && state.load(SeqCst) == WORK && start.elapsed() < timeout {
+            std::thread::yield_now();
+        }
         while state.load(SeqCst) == WORK {
             let Some(left) = timeout.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else {
                 break;
             };
             wait_while_for(state, WORK, left);
         }
-        // The thread looks at this after it has come to rest: either it saw 1 and `end` sees that it rests, or it
-        // sees 0 and announces.
-        self.shared.owner_waits.store(0, SeqCst);
+        // The thread looks at this after it has come to rest: either it saw that the owner waits, and `end` sees that
+        // it rests; or it sees that the owner is elsewhere, and announces.
+        self.shared.owner_waits.store(ELSEWHERE, SeqCst);
         self.end()
     }
 
@@ -317,7 +331,7 @@ impl Worker {
         }
         while self.shared.state.load(SeqCst) == WORK {
             self.kick();
-            self.shared.owner_waits.store(1, SeqCst);
+            self.shared.owner_waits.store(SLEEPS, SeqCst);
             wait_while_for(&self.shared.state, WORK, Duration::from_millis(10));
         }
         self.shared.state.store(QUIT, SeqCst);
