@@ -4,6 +4,7 @@
 #   make test       every check that must pass: lint, Rust tests, the model check, Python tests
 #   make bench      the benchmark table; BENCH=--json for a document
 #   make verifiers  a million damaged FlatBuffers: what C++ rejects, we must reject (a few minutes)
+#   make soak       ten minutes of mixed work, after which nothing may have grown; SECONDS=600
 #   make install-c  header, library and pkg-config file for C and C++ programs; PREFIX=/usr/local DESTDIR=
 #   make fuzz-self  lies in the mailbox, and random machine code, against our own host side: ten million cases (a while)
 #   make lint       formatting, types, layers
@@ -31,7 +32,7 @@ TARGET := $${CARGO_TARGET_DIR:-target}/release
 ABI := $(shell sed -n 's/^\#define HL_ABI_VERSION //p' crates/capi/include/hlfuzz.h)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -1)
 
-.PHONY: help demo test bench verifiers install-c lint docs clean test-rust test-model test-python
+.PHONY: help demo test bench verifiers install-c soak lint docs clean test-rust test-model test-python
 .DEFAULT_GOAL := help
 
 help:
@@ -49,6 +50,11 @@ bench: .venv/native
 
 verifiers: .venv/native
 	$(BIN)/python bench/verifiers.py
+
+SECONDS ?= 600
+
+soak: .venv/native
+	$(BIN)/python bench/soak.py --seconds $(SECONDS)
 
 install-c:
 	cargo build --release --locked --package hlfuzz-capi
