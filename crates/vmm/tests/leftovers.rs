@@ -77,6 +77,42 @@ fn selectors_that_a_guest_loads_stay_out_of_the_host_and_of_other_sandboxes() {
 }
 
 #[test]
+fn what_the_hosts_kernel_turned_on_for_ring_3_is_reset_too() {
+    // With KVM-PVM the CPU's own settings hold in the guest: bases of FS and GS, protection keys and AVX-512 are there
+    // although the guest's registers say that they are not. Where one is missing, the instruction is an exception.
+    const VALUE: u64 = 0x1234_5678;
+    let template = template(Tracking::Auto);
+    for transport in [Transport::Exit, Transport::Spin] {
+        let mut it = open(&template, transport, Level::Strict);
+        let mut other = open(&template, Transport::Exit, Level::Strict);
+        for read in [0, 2, 4, 6, 8] {
+            if call(&mut it, HOST_STATE, read, 0) != Status::Done {
+                still_clean(&mut it);
+                continue;
+            }
+            let first = it.results()[0][0];
+            let set = |it: &mut Sandbox| {
+                assert_eq!(call(it, HOST_STATE, read + 1, VALUE), Status::Done, "{:?}", it.trap());
+            };
+            let now = |it: &mut Sandbox| {
+                assert_eq!(call(it, HOST_STATE, read, 0), Status::Done, "{:?}", it.trap());
+                it.results()[0][0]
+            };
+            set(&mut it);
+            assert_eq!(now(&mut it), VALUE, "{read}: without a reset it lasts");
+            assert_eq!(now(&mut other), first, "{read}: another sandbox");
+            assert_eq!(other.reset(), Status::Done);
+            assert_eq!(it.reset(), Status::Done);
+            assert_eq!(now(&mut it), first, "{read}: after a reset");
+            set(&mut it);
+            assert_eq!(call(&mut it, EXECUTE, 0, 0), Status::Trap);
+            assert_eq!(now(&mut it), first, "{read}: after a recovery");
+            assert_eq!(it.reset(), Status::Done);
+        }
+    }
+}
+
+#[test]
 fn an_answer_that_rings_in_an_odd_way_leaves_no_register_either() {
     let template = template(Tracking::Auto);
     let mut it = open(&template, Transport::Exit, Level::Strict);

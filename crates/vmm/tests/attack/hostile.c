@@ -16,7 +16,7 @@
 #define TRANSPORT (*(volatile uint32_t *)(MAILBOX + 0x8000))
 
 enum { READ, WRITE, EXECUTE, CALL_RET, RECURSE, PORT, HALT, ANSWER, POST, LIE_MEMORY, RING, SILENT, FORGE_HOSTCALL,
-       SEGMENTS, VECTORS, COUNT, DIRTY, PRIVILEGED, RUN, DUMP, POISON, ODD_BELL, ODD_ANSWER, FILL, SCAN, FLIP };
+       SEGMENTS, VECTORS, COUNT, DIRTY, PRIVILEGED, RUN, DUMP, POISON, ODD_BELL, ODD_ANSWER, FILL, SCAN, FLIP, HOST_STATE };
 
 static volatile uint64_t counter = 7;
 static unsigned char writable[4096] __attribute__((aligned(4096))) = { 0xc3 };
@@ -205,6 +205,26 @@ static void odd_answer(uint64_t which) {
   __builtin_trap();
 }
 
+/* State that a ring-3 program has only where somebody turned it on: the host's kernel did, the guest's registers say no.
+   `which` 0, 2, 4, 6, 8 read, the next one writes `value`. */
+static uint64_t host_state(uint64_t which, uint64_t value) {
+  uint64_t a = 0, d;
+  switch (which) {
+  case 0: __asm__ volatile("rdfsbase %0" : "=r"(a)); break;
+  case 1: __asm__ volatile("wrfsbase %0" :: "r"(value)); break;
+  case 2: __asm__ volatile("rdgsbase %0" : "=r"(a)); break;
+  case 3: __asm__ volatile("wrgsbase %0" :: "r"(value)); break;
+  case 4: __asm__ volatile("xor %%ecx, %%ecx\n rdpkru" : "=a"(a) :: "rcx", "rdx"); break;
+  case 5: __asm__ volatile("xor %%ecx, %%ecx\n xor %%edx, %%edx\n wrpkru" :: "a"(value & 0xfffffffc) : "rcx", "rdx"); break;
+  case 6: __asm__ volatile("vmovq %%xmm16, %0" : "=r"(a)); break;
+  case 7: __asm__ volatile("vmovq %0, %%xmm16" :: "r"(value)); break;
+  case 8: __asm__ volatile("kmovq %%k3, %0" : "=r"(a)); break;
+  case 9: __asm__ volatile("kmovq %0, %%k3" :: "r"(value)); break;
+  case 10: __asm__ volatile("xor %%ecx, %%ecx\n xgetbv" : "=a"(a), "=d"(d) :: "rcx"); break;
+  }
+  return a;
+}
+
 static void fill(uint64_t pattern) {
   static const uint32_t parts[][2] = { { 0x18, 0x1000 }, { 0x4020, 0x8000 }, { 0x9000, 0xa000 }, { 0xb000, 0x1b000 } };
   for (int part = 0; part < 4; part++)
@@ -263,6 +283,7 @@ static uint64_t act(uint32_t what, uint64_t at, uint64_t more) {
   case ODD_ANSWER: odd_answer(at); return 1;
   case FILL: fill(at); return 1;
   case SCAN: return scan();
+  case HOST_STATE: return host_state(at, more);
   case DIRTY: for (uint64_t i = 0; i < more; i++) *(volatile uint64_t *)(at + 4096 * i) += 1; return *(volatile uint64_t *)at;
   }
   return 0;

@@ -41,6 +41,7 @@ pub const ODD_ANSWERS: u64 = 11;
 pub const FILL: u32 = 23;
 pub const SCAN: u32 = 24;
 pub const FLIP: u32 = 25;
+pub const HOST_STATE: u32 = 26;
 
 pub const PAGE_FAULT: u32 = 14;
 pub const PROTECTION: u32 = 13;
@@ -101,7 +102,7 @@ pub fn template_with(tracking: Tracking, elf: &[u8], artifact: &[u8], arena: u64
         wasm_stack: 64 << 10,
         grow_traps: false,
     };
-    let mut exports = vec![Some((2, 1)); 26];
+    let mut exports = vec![Some((2, 1)); 27];
     (exports[RUN as usize], exports[DUMP as usize]) = (Some((17, 1)), Some((2, 64)));
     let interface = Interface { exports, imports: vec![Some((1, 1)), None] };
     let deadline = Deadline { cpu: Duration::from_secs(2), wall: Duration::from_secs(10) };
