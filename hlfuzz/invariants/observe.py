@@ -100,7 +100,7 @@ def difference(a: Observation, b: Observation, *, memory_bytes: int = 0) -> str:
     that is no fault.
     """
     if type(a.outcome) is not type(b.outcome) or (
-        isinstance(a.outcome, Trap | LimitExceeded) and a.outcome != b.outcome
+        isinstance(a.outcome, Trap | LimitExceeded | Exited) and a.outcome != b.outcome
     ):
         return "outcome"
     if [c.function for c in a.host_calls] != [c.function for c in b.host_calls]:

@@ -7,7 +7,7 @@ import pytest
 from hlfuzz.invariants import HostCall, Observation
 from hlfuzz.invariants.observe import difference, observation_key
 from hlfuzz.invariants.tenant_independence import leak
-from hlfuzz.model import Float64, Ok, Timeout, Trap
+from hlfuzz.model import Exited, Float64, Ok, Timeout, Trap
 
 NAN = Float64(0x7FF8000000000001)
 
@@ -22,6 +22,8 @@ NAN = Float64(0x7FF8000000000001)
         (Ok(()), Trap("unreachable"), "outcome"),
         (Trap("unreachable", "here"), Trap("unreachable", "there"), ""),
         (Trap("unreachable"), Trap("stack-overflow"), "outcome"),
+        (Exited(0), Exited(0), ""),
+        (Exited(0), Exited(1), "outcome"),
         (Timeout(1), Timeout(2), ""),
     ],
 )

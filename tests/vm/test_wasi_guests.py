@@ -171,3 +171,13 @@ def test_a_small_command_gives_the_same_in_both_engines():
             found.append((box.try_call("_start"), box.wasi))
     assert found[0] == found[1]
     assert found[0][0] == Ok()
+
+
+def test_the_example_of_the_page_runs(tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs" / "wasi.md").read_text()
+    program = page.split("```python\n")[1].split("```")[0]
+    assert "hlfuzz.Wasi(" in program
+    (tmp_path / "hello.wasm").write_bytes(guests("c")["hello"].wasm)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(program, "wasi.md", "exec"), {})
+    assert capsys.readouterr().out == "b'hello, --fast\\ninput'\n"
