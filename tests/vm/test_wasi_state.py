@@ -14,6 +14,7 @@ from hlfuzz import (
     GuestExited,
     LimitExceeded,
     Ok,
+    Pool,
     Sandbox,
     SnapshotError,
     StartError,
@@ -257,3 +258,14 @@ def test_a_dispatched_sandbox_gives_the_same(engine):
             return *found, await box.arun(lambda: in_context(box, observed))
 
     assert asyncio.run(dispatched()) == expected
+
+
+def test_a_tenant_of_a_pool_finds_nothing_of_the_one_before(engine):
+    with Pool(forwarder(), engine=engine, transport="exit", wasi=WASI, size=1) as pool:
+        with pool.lease() as box:
+            first = in_context(box, observed)
+            in_context(box, disturb)
+            assert box.wasi.stdout == b"x"
+        with pool.lease() as box:
+            assert (box.wasi.stdout, box.wasi.trace) == (b"", ())
+            assert in_context(box, observed) == first
