@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from hlfuzz.errors import EnvironmentProblem
@@ -13,8 +14,16 @@ from hlfuzz.errors import EnvironmentProblem
 def write_file(
     path: Path, data: bytes, *, mode: int = 0o666, otherwise: str = "choose another folder"
 ) -> None:
-    """Write a file, and the folders it is in: temporary file, fsync, rename. Of the permissions `mode` the
-    umask takes what it takes of any new file's.
+    """As `write_through`, with the bytes at hand."""
+    write_through(path, lambda fd: _write_all(fd, data), mode=mode, otherwise=otherwise)
+
+
+def write_through(
+    path: Path, write: Callable[[int], object], *, mode: int = 0o666, otherwise: str = "choose another folder"
+) -> None:
+    """Write a file, and the folders it is in: temporary file, fsync, rename. `write` is given the file's
+    descriptor; what it raises is passed on. Of the permissions `mode` the umask takes what it takes of any
+    new file's.
 
     Raises `EnvironmentProblem` when the disk or the permissions do not allow it; `otherwise` is the next step
     that it names.
@@ -23,7 +32,7 @@ def write_file(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = temporary_beside(path)
-        write_synced(temporary, data, mode)
+        _write_synced(temporary, write, mode)
         temporary.replace(path)
         temporary = None
     except OSError as error:
@@ -43,6 +52,10 @@ def temporary_beside(path: Path) -> Path:
 def write_synced(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Make a new file and bring it to disk. It has no name until it is whole, where the file system has such
     files. Raises `OSError`."""
+    _write_synced(path, lambda fd: _write_all(fd, data), mode)
+
+
+def _write_synced(path: Path, write: Callable[[int], object], mode: int) -> None:
     # Not tempfile: its files are for their owner alone, whatever the umask says.
     try:
         handle = os.open(path.parent, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, mode)
@@ -52,10 +65,16 @@ def write_synced(path: Path, data: bytes, mode: int = 0o666) -> None:
             raise
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         named = True
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
+    try:
+        write(handle)
         os.fsync(handle)
         if not named:
             # With a folder's descriptor, of which an absolute path makes no use, Python follows the link.
             os.link(f"/proc/self/fd/{handle}", path, src_dir_fd=handle, follow_symlinks=True)
+    finally:
+        os.close(handle)
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    with os.fdopen(handle, "wb", closefd=False) as file:
+        file.write(data)

@@ -10,6 +10,7 @@ from hlfuzz.sandbox.dispatch.lane import settled
 from hlfuzz.sandbox.dispatch.pending import PendingCall
 from hlfuzz.sandbox.engines.base import EngineName, Returned
 from hlfuzz.sandbox.engines.choose import prepare, why_no_kvm
+from hlfuzz.sandbox.evidence import Evidence
 from hlfuzz.sandbox.hostcalls import Caller
 from hlfuzz.sandbox.memory import Globals, GuestMemory
 from hlfuzz.sandbox.pool import LeasedSandbox, Pool, PoolMetrics, Quantiles
@@ -26,6 +27,7 @@ __all__ = [
     "Caller",
     "Dispatcher",
     "EngineName",
+    "Evidence",
     "Global",
     "Globals",
     "GuestMemory",

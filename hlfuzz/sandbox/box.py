@@ -8,7 +8,7 @@ from functools import partial
 from math import isfinite
 from threading import get_ident
 from types import TracebackType
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 from hlfuzz.errors import HlfuzzError, StartError, UsageError
 from hlfuzz.guest import CallLimits, Guest
@@ -18,6 +18,7 @@ from hlfuzz.sandbox.context import CallContext
 from hlfuzz.sandbox.dispatch.calls import Dispatch, DispatchedCalls, open_lane
 from hlfuzz.sandbox.engines.base import EngineName, Options, Returned
 from hlfuzz.sandbox.engines.choose import open_engine
+from hlfuzz.sandbox.evidence import Evidence
 from hlfuzz.sandbox.failures import failed, raise_failure
 from hlfuzz.sandbox.gate import Gate
 from hlfuzz.sandbox.hostcalls import HostCalls
@@ -31,6 +32,7 @@ from hlfuzz.sandbox.wasi.provide import provide
 from hlfuzz.vmm import Region
 
 Trace = Callable[[CallRecord], object]
+_T = TypeVar("_T")
 
 
 class Sandbox(DispatchedCalls):
@@ -56,6 +58,8 @@ class Sandbox(DispatchedCalls):
             start function, which otherwise does not run.
         dispatch: "asyncio", or a `Dispatcher` for another loop: the guest runs in a thread of its own, calls
             are awaited (`acall`), and host functions, which may be coroutines, run in this thread.
+        evidence: kvm only: keep the guest's state when a call traps or runs past its deadline, for
+            `evidence()`.
 
     Raises `LinkError`, `ModuleError`, `StartError`, `SnapshotError`, `EnvironmentProblem`; `UsageError` for
     a bad argument.
@@ -81,6 +85,7 @@ class Sandbox(DispatchedCalls):
         trace: Trace | None = None,
         snapshot: Snapshot | None = None,
         dispatch: Dispatch = None,
+        evidence: bool = False,
     ) -> None:
         _check_choice("reset", reset, ("strict", "memory"))
         _check_choice("transport", transport, ("auto", "spin", "exit"))
@@ -118,6 +123,7 @@ class Sandbox(DispatchedCalls):
             limits,
             None if snapshot is None else partial(snapshot.template_for, guest),
             lane,
+            evidence,
         )
         self._host = HostCalls(guest, linked, gate, self._process, lane, limits)
         try:
@@ -291,7 +297,20 @@ class Sandbox(DispatchedCalls):
         self._gate.check_owner()
         return self._only_on_kvm(self._engine.region_hash(region), "region_hash()")
 
-    def _only_on_kvm(self, value: int | None, what: str) -> int:
+    def evidence(self) -> Evidence | None:
+        """The guest's state when a call last trapped or ran past its deadline, before it was reset; given
+        once. None: no call did, or the sandbox was opened without `evidence=True`."""
+        self._gate.check_owner()
+        core = self._engine.kept_core()
+        return None if core is None else Evidence(self._guest, core)
+
+    def capture(self) -> Evidence:
+        """The guest's state right now, between calls, in a context, or in a host function. Raises
+        `UsageError` while a call runs, and on the engine `inprocess`."""
+        self._gate.check_owner()
+        return Evidence(self._guest, self._only_on_kvm(self._engine.take_core(), "capture()"))
+
+    def _only_on_kvm(self, value: _T | None, what: str) -> _T:
         if value is None:
             raise UsageError(
                 f"{what} needs a micro-VM (engine {self.engine}): open the sandbox with engine='kvm'"

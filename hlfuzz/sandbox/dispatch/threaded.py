@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast
 from hlfuzz.model import Exited, Export, Failure, HostError, LimitExceeded, Stats, Value, Violation
 from hlfuzz.sandbox.dispatch.lane import Abandoned, Lane
 from hlfuzz.sandbox.engines.base import Engine, EngineName, Entry, HostSide, HostState, Returned
-from hlfuzz.vmm import BytesForm, Region, Room, Template
+from hlfuzz.vmm import BytesForm, Core, Region, Room, Template
 
 T = TypeVar("T")
 
@@ -146,6 +146,12 @@ class ThreadedEngine:
 
     def snapshot(self) -> Template | None:
         return self._look(self._engine.snapshot)
+
+    def kept_core(self) -> Core | None:
+        return self._look(self._engine.kept_core)
+
+    def take_core(self) -> Core | None:
+        return self._look(self._engine.take_core)
 
     def stats(self) -> Stats:
         return self._look(self._engine.stats)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from hlfuzz.guest import CallLimits, Guest
 from hlfuzz.model import Exited, Export, Failure, HostError, LimitExceeded, Stats, Value, Violation
-from hlfuzz.vmm import BytesForm, Region, Room, Template
+from hlfuzz.vmm import BytesForm, Core, Region, Room, Template
 
 if TYPE_CHECKING:
     from hlfuzz.sandbox.dispatch.lane import Lane
@@ -40,6 +40,8 @@ class Options:
     boot."""
     lane: Lane | None = None
     """Of a sandbox that is dispatched: the guest runs in a thread of its own."""
+    evidence: bool = False
+    """Keep the guest's state when a call fails, for `Engine.kept_core`."""
 
 
 class HostState(Protocol):
@@ -180,6 +182,14 @@ class Engine(Protocol):
     def snapshot(self) -> Template | None:
         """The state right now; None where the engine cannot freeze one. Raises `UsageError` while a call is
         open, `EnvironmentProblem`."""
+        ...
+
+    def kept_core(self) -> Core | None:
+        """The state that was kept when a call last failed, given once; None when none was."""
+        ...
+
+    def take_core(self) -> Core | None:
+        """The state right now; None where the engine cannot. Raises `UsageError` while a call runs."""
         ...
 
     def stats(self) -> Stats:

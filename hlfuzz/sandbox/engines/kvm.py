@@ -27,6 +27,7 @@ from hlfuzz.sandbox.values import canonical_args
 from hlfuzz.vmm import (
     DEFAULT_MEMORY,
     BytesForm,
+    Core,
     DispatchedMachine,
     Machine,
     Region,
@@ -34,8 +35,11 @@ from hlfuzz.vmm import (
     Slots,
     Template,
     global_values,
+    keep_cores,
+    kept_core,
     status,
     take,
+    take_core,
 )
 
 _POINTER_AND_LENGTH: Final = 2
@@ -181,6 +185,12 @@ class KvmEngine:
     def snapshot(self) -> Template | None:
         return take(self._machine, self._guest.name)
 
+    def kept_core(self) -> Core | None:
+        return kept_core(self._machine)
+
+    def take_core(self) -> Core | None:
+        return take_core(self._machine)
+
     def stats(self) -> Stats:
         return self._machine.stats()
 
@@ -322,6 +332,8 @@ def open_kvm(guest: Guest, host: HostSide, options: Options) -> KvmEngine:
         output_bytes=options.limits.output_bytes,
         make=make,
     )
+    if options.evidence:
+        keep_cores(machine, True)
     return KvmEngine(guest, host, machine, options.deadline_us, options.limits)
 
 

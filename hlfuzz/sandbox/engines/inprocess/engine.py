@@ -34,7 +34,7 @@ from hlfuzz.sandbox.engines.inprocess.watchdog import Deadline
 from hlfuzz.sandbox.engines.starting import INITIALIZE, START, exports_initialize, start_error
 from hlfuzz.sandbox.symbols import symbols_of, with_site
 from hlfuzz.sandbox.values import canonical_args
-from hlfuzz.vmm import BytesForm, Region, Room, Template
+from hlfuzz.vmm import BytesForm, Core, Region, Room, Template
 
 _VALTYPES: Final[dict[str, Callable[[], wasmtime.ValType]]] = {
     "i32": wasmtime.ValType.i32,
@@ -166,6 +166,12 @@ class InProcessEngine:
         return None
 
     def snapshot(self) -> Template | None:
+        return None
+
+    def kept_core(self) -> Core | None:
+        return None
+
+    def take_core(self) -> Core | None:
         return None
 
     def stats(self) -> Stats:
