@@ -60,6 +60,12 @@ def run(
     wasi_stdin: StdinOption = None,
     wasi_file: FileOption = None,
     deadline: DeadlineOption = 1.0,
+    core: Annotated[
+        Path | None,
+        typer.Option(
+            "--core", help="Write the guest's state to this file when it traps or times out, for a debugger."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Call one exported function and print what it returns. Exit code 1 when the guest traps, times out, or
@@ -76,12 +82,18 @@ def run(
         )
         call = Call(function, _arguments(target.guest, function, arguments or [], data))
         records: list[CallRecord] = []
-        with target.open(reset=reset.value, trace=records.append) as session:
+        with target.open(reset=reset.value, trace=records.append, evidence=core is not None) as session:
+            if core is not None and not session.is_kvm:
+                raise UsageError("--core needs a micro-VM: leave --engine out, and see `hlfuzz doctor`")
             observation = session.single(call)
             used = session.box.engine
             activity = session.box.wasi if wasi else None
+            evidence = session.box.evidence()
+            if core is not None and evidence is not None:
+                evidence.write_core(core)
         if as_json:
-            print_json(documents.run(target.guest, used, records[0], observation, activity))
+            written = core if evidence is not None else None
+            print_json(documents.run(target.guest, used, records[0], observation, activity, written))
         else:
             if activity is not None:
                 terminal.wasi(console(), activity)
@@ -89,6 +101,8 @@ def run(
                 terminal.trace(console(), records[0])
             else:
                 terminal.run(console(), observation)
+            if evidence is not None:
+                console().print(f"core  {terminal.printable(str(core))}", soft_wrap=True)
         raise typer.Exit(CLEAN if _succeeded(function, observation.outcome) else FINDINGS)
 
 

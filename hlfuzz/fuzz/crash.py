@@ -54,7 +54,9 @@ def first_crash(case: Case, observations: tuple[Observation, ...]) -> Fault | No
 def _crash(observation: Observation) -> tuple[Kind, str, str, str] | None:
     outcome = observation.outcome
     if isinstance(outcome, Trap):
-        return Kind.TRAP, "", outcome.code, f"trapped: {outcome.code}"
+        site = outcome.frames[0].name if outcome.frames else ""
+        detail = f"{outcome.code} in {site}" if site else outcome.code
+        return Kind.TRAP, "", detail, f"trapped: {detail}"
     if isinstance(outcome, Timeout):
         return Kind.TIMEOUT, "", "", f"did not end within {outcome.deadline_us / 1000:g} ms of CPU time"
     if isinstance(outcome, Violation):

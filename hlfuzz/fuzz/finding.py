@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from hlfuzz.errors import UsageError
+from hlfuzz.fuzz.core import write_core
 from hlfuzz.fuzz.store import Store, read_json
 from hlfuzz.guest import Guest
 from hlfuzz.invariants import (
@@ -47,7 +48,10 @@ class Replay:
 
 
 def save(store: Store, target: Target, fault: Fault, *, seed: int | None = None) -> SavedFinding:
-    """Writes the fault and its module to the store. Raises: EnvironmentProblem when that is not possible."""
+    """Writes the fault and its module to the store, and a core file where there is one.
+
+    Raises: EnvironmentProblem when that is not possible.
+    """
     interface = target.interface
     guest = store.add_guest(target.guest)
     document = {
@@ -71,7 +75,9 @@ def save(store: Store, target: Target, fault: Fault, *, seed: int | None = None)
         "seed": seed,
         "case": case_to_json(fault.case),
     }
-    return SavedFinding(store.save_finding(fault.signature, document), fault)
+    path = store.save_finding(fault.signature, document)
+    write_core(target, fault, path.with_suffix(".core"))
+    return SavedFinding(path, fault)
 
 
 def load(path: Path, *, module: Path | None = None, engine: str | None = None) -> Replay:

@@ -46,9 +46,17 @@ class Target:
         self._closed_calls = 0
 
     def open(
-        self, *, reset: Reset = "memory", deadline: float | None = None, trace: Trace | None = None
+        self,
+        *,
+        reset: Reset = "memory",
+        deadline: float | None = None,
+        trace: Trace | None = None,
+        evidence: bool = False,
     ) -> Session:
-        """A new sandbox. Raises: LinkError, StartError, EnvironmentProblem as `Sandbox` does."""
+        """A new sandbox; `evidence` as in `Sandbox`.
+
+        Raises: LinkError, StartError, EnvironmentProblem as `Sandbox` does.
+        """
         recorder = Recorder(self.guest.info, self.interface.host)
         if self.guest.kind == "elf":  # it has no other level
             reset = "strict"
@@ -61,6 +69,7 @@ class Target:
             allocator=self.interface.allocator,
             wasi=self.wasi,
             trace=trace,
+            evidence=evidence,
         )
         return Session(box, recorder)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from hlfuzz.fuzz import Replay, Replayed, SavedFinding, Summary
@@ -34,6 +35,7 @@ REPRO: Final = "hlfuzz.repro/1"
 ERROR: Final = "hlfuzz.error/1"
 
 Document = dict[str, Any]
+_FRAME: Final = ("function_index", "name", "offset", "file", "line")
 
 
 def error(message: str, kind: str, exit_code: int) -> Document:
@@ -46,8 +48,13 @@ def outcome(value: Outcome) -> Document:
     match value:
         case Ok(values):
             return {"kind": "ok", "values": [value_to_json(v) for v in values]}
-        case Trap(code, message):
-            return {"kind": "trap", "code": code, "message": message}
+        case Trap(code, message, _, frames):
+            return {
+                "kind": "trap",
+                "code": code,
+                "message": message,
+                "frames": [{f: getattr(frame, f) for f in _FRAME} for frame in frames],
+            }
         case Timeout(deadline_us):
             return {"kind": "timeout", "deadline_us": deadline_us}
         case Violation(message, path, offset):
@@ -111,8 +118,9 @@ def run(
     record: CallRecord,
     observation: Observation,
     activity: WasiActivity | None = None,
+    core: Path | None = None,
 ) -> Document:
-    """What `hlfuzz run` did; `activity` of a WASI guest."""
+    """What `hlfuzz run` did; `activity` of a WASI guest; `core` is the file that it wrote."""
     return {
         "schema": RUN,
         "module": guest.name,
@@ -123,6 +131,7 @@ def run(
         "host_calls": host_calls(observation),
         "seconds": record.seconds,
         "pages_written": record.pages_written,
+        "core": None if core is None else str(core),
         **({} if activity is None else {"wasi": wasi(activity)}),
     }
 

@@ -20,8 +20,12 @@ fn layout() -> String {
     macro_rules! constants {
         ($($($part:ident)::+),+ $(,)?) => { $(line(stringify!($($part)::+), u64::from($($part)::+));)+ };
     }
-    sizes!(Mailbox, ToGuest, FromGuest, Control, Text, PostedHeader, VectorHead, VectorArea, Boot, Value);
+    sizes!(Mailbox, ToGuest, FromGuest, Control, Text, PostedHeader, VectorHead, VectorArea, Windows, Boot, Value);
+    line("MAX_FRAMES", MAX_FRAMES as u64);
+    line("WINDOWS", WINDOWS as u64);
     offsets!(
+        Windows.count,
+        Windows.memories,
         Mailbox.to_guest,
         Mailbox.from_guest,
         Mailbox.control,
