@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from needs import require_kvm
 
-from hlfuzz import ContextBusy, Pool, PoolTimeout, SandboxClosed, WrongThread
+from hlfuzz import ContextBusy, Ok, Pool, PoolTimeout, SandboxClosed, Trap, WrongThread
 
 GUEST = """
 (module
@@ -135,3 +135,18 @@ def test_a_task_may_wait_for_what_a_thread_has(made: Any):
             thread.join(30)
 
     asyncio.run(main())
+
+
+def test_dispatched_sandboxes_without_a_micro_vm_come_back_too(guest: Any):
+    wat = '(module (func (export "f") (result i32) (i32.const 7)) (func (export "t") unreachable))'
+    trapping = guest(wat)
+
+    async def main() -> list[object]:
+        found: list[object] = []
+        with Pool(trapping, engine="inprocess", dispatch="asyncio", size=1) as pool:
+            for function in ("f", "t", "f"):
+                async with pool.alease() as box:
+                    found.append(await box.atry_call(function))
+        return found
+
+    assert asyncio.run(main()) == [Ok((7,)), Trap("unreachable"), Ok((7,))]

@@ -68,7 +68,9 @@ class ThreadedEngine:
         lane.worker = self
         threading.Thread(target=self._serve, name="hlfuzz-dispatch", daemon=True).start()
         try:
-            self._engine = self._job(lambda: make(_FromThread(host, self._call_host)), self.wait_end)
+            self._engine: Stoppable = self._job(
+                lambda: make(_FromThread(host, self._call_host)), self.wait_end
+            )
         except BaseException:
             self._end_job(0)
             self._to_thread.put(None)
@@ -78,6 +80,14 @@ class ThreadedEngine:
     @property
     def name(self) -> EngineName:
         return "inprocess"
+
+    @property
+    def troubled(self) -> bool:
+        return self._engine.troubled
+
+    @troubled.setter
+    def troubled(self, troubled: bool) -> None:
+        self._engine.troubled = troubled
 
     # What the lane asks
 

@@ -120,8 +120,13 @@ class HostSide(Protocol):
 class Engine(Protocol):
     """One guest instance that can be called and brought back to its snapshot. One thread at a time."""
 
-    troubled: bool
-    """Set when a call ends by anything else than its return; whoever looks clears it."""
+    @property
+    def troubled(self) -> bool:
+        """Set when a call ends by anything else than its return; whoever looks clears it."""
+        ...
+
+    @troubled.setter
+    def troubled(self, troubled: bool) -> None: ...
 
     @property
     def name(self) -> EngineName: ...
