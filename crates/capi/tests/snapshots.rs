@@ -224,6 +224,8 @@ fn setting(name: &str, default: u64) -> u64 {
 /// Where the registers lie in a file, and where its length of the header (docs/snapshots.md).
 const REGISTERS: usize = 160;
 const REGISTER_BYTES: usize = 820;
+const IMAGE_HASH: usize = 96;
+const RAM: usize = 144;
 const RIP: usize = REGISTERS + 16 * 8;
 
 fn header_len(file: &[u8]) -> usize {
@@ -272,10 +274,33 @@ fn make_up(file: &mut [u8], random: &mut Random) {
         let value = ADDRESSES[random.below(ADDRESSES.len())] ^ random.next() >> random.below(64);
         file[at..at + 8].copy_from_slice(&value.to_le_bytes());
     }
+    seal(file);
+}
+
+/// Makes both checksums right.
+fn seal(file: &mut [u8]) {
+    let header = header_len(file);
     let sum = blake3::hash(&file[header..]);
     file[64..96].copy_from_slice(sum.as_bytes());
     let sum = blake3::Hasher::new().update(&file[..32]).update(&file[64..header]).finalize();
     file[32..64].copy_from_slice(sum.as_bytes());
+}
+
+#[test]
+fn a_state_that_was_made_on_other_code_or_other_tables_is_refused() {
+    let (guest, folder) = (Guest::new(), Folder::new("image"));
+    let taken = counted(&guest);
+    let path = folder.0.join("state");
+    save(taken, &path, 0);
+    let whole = std::fs::read(&path).unwrap();
+    for at in [IMAGE_HASH, IMAGE_HASH + 31, RAM] {
+        let mut file = whole.clone();
+        file[at] ^= 0x10;
+        seal(&mut file);
+        std::fs::write(&path, &file).unwrap();
+        assert_eq!(guest.load(&path).unwrap_err().0, HL_E_SNAPSHOT_VERSION, "{at}");
+    }
+    check(taken);
 }
 
 #[test]
