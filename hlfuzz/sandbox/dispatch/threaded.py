@@ -143,7 +143,7 @@ class ThreadedEngine:
         self._look(lambda: self._engine.global_set(export, value))
 
     def is_clean(self) -> bool:
-        return self._look(self._engine.is_clean)
+        return bool(self._look(self._engine.is_clean))
 
     def ping(self) -> bool:
         return self._look(self._engine.ping)
