@@ -178,8 +178,8 @@ def build(
 ) -> dict[str, Path]:
     """Builds every C and C++ guest of one example folder; the code of schemas is generated for it.
 
-    `compiler` is for native-filter: "gcc" or "zig", the first of those that is there when left out. `only`: names
-    of guests, all when left out.
+    `compiler` is for native-filter: "gcc" or "zig", the first of those that is there when left out. `only`:
+    names of guests, all when left out.
     Returns: the file of each guest by its name, for example {"filter": …/filter.wasm}: that of its source, in
     typed-filter those of `TYPED`, in native-filter both (native_filter, native_filter_cpp, and `TYPED`). The
     example's hlfuzz.toml is put beside them.

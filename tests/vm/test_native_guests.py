@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from native_build import TOOLCHAINS, Toolchain
 from native_guests import COMPILERS, built, probe
+from patient import CAN_SPIN, open_sandbox
 
 from hlfuzz import (
     AbiViolation,
@@ -240,6 +242,23 @@ def test_a_host_function_gives_bytes_to_the_guest(compiler: str) -> None:
 
     with opened(compiler, {"env.bytes": answer}) as box:
         assert box.call_bytes("fetch", b"", result="packed") == bytes(c ^ 1 for c in b"abc")
+
+
+def test_a_spinning_guest_is_woken_after_it_has_parked(compiler: str) -> None:
+    """The exchange of the header looks for requests by itself, and rings when none has come for a while."""
+    if not CAN_SPIN:
+        pytest.skip("the spin transport needs two CPUs")
+    with open_sandbox(probe(compiler), HOST, transport="spin") as box:
+        assert [box.call("count") for _ in range(3)] == [1, 1, 1]
+        give_up = time.monotonic() + 30
+        with box.context() as context:
+            assert context.call("count") == 1
+            while box.stats().parks == 0 and time.monotonic() < give_up:
+                time.sleep(0.01)
+            assert box.stats().parks > 0
+            assert context.call("count") == 2
+            assert context.call("go", 3) == 4
+            context.finish()
 
 
 def test_an_endless_loop_ends_at_the_deadline() -> None:
