@@ -73,9 +73,9 @@ class Unit:
     def all_flags(self) -> tuple[str, ...]:
         """Of every step."""
         if self.compiler == "wasm":
-            return (*WASM, *WARNINGS, *self.flags)
+            return (*WARNINGS, *WASM, *self.flags)
         target = GCC if self.compiler == "gcc" else ZIG
-        return (*NATIVE, *target, *WARNINGS, *self.flags, "-I", str(native_include()))
+        return (*WARNINGS, *NATIVE, *target, *self.flags, "-I", str(native_include()))
 
     @property
     def link_flags(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from hlfuzz.errors import UsageError
 from hlfuzz.invariants.config import HostMode
 from hlfuzz.invariants.observe import HostCall
 from hlfuzz.model import ExternKind, FuncType, GlobalType, Import, ModuleInfo, ValType, Value
@@ -81,5 +82,9 @@ def _with_buffer(caller: Caller, name: str, args: tuple[Value, ...], mode: HostM
     if pointer + length > size:
         problem = f"buffer of {length} bytes at {pointer} lies outside the memory of {size} bytes"
         return HostCall(name, args, None, problem if mode is HostMode.BYTES else "")
-    data = caller.read(pointer, min(length, MAX_RECORDED_BYTES))
+    try:
+        data = caller.read(pointer, min(length, MAX_RECORDED_BYTES))
+    except UsageError:  # a native guest's memory has gaps
+        problem = f"buffer of {length} bytes at {pointer} lies where the guest has no memory"
+        return HostCall(name, args, None, problem if mode is HostMode.BYTES else "")
     return HostCall(name, args, data if length <= MAX_RECORDED_BYTES else data + b" length %d" % length)

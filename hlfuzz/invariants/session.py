@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from types import TracebackType
 
-from hlfuzz.errors import HlfuzzError
+from hlfuzz.errors import CallFailed, HlfuzzError, UsageError
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.host import Recorder
 from hlfuzz.invariants.observe import Observation
@@ -93,8 +93,28 @@ class Session:
         """Size of the default linear memory, 0 when none is exported."""
         return self.box.memory().size if self.box.guest.default_memory() else 0
 
+    def write(self, data: bytes) -> bool:
+        """Writes to the guest's memory from outside, and resets; False where there is no place for that."""
+        if self.box.guest.kind == "elf":
+            with self.box.context() as context:
+                try:
+                    context.place(data)
+                except (CallFailed, UsageError):
+                    return False
+                finally:
+                    context.finish()
+            return True
+        if self.memory_bytes() < len(data):
+            return False
+        self.box.memory().write(0, data)
+        self.box.reset()
+        return True
+
     def state_digest(self) -> str:
-        """SHA-256 over every exported memory and global as they are now."""
+        """SHA-256 over every exported memory and global as they are now; a hash of all RAM of a native guest,
+        which may not read all of its addresses."""
+        if self.box.guest.kind == "elf":
+            return f"{self.box.region_hash('all'):x}"
         digest = hashlib.sha256()
         for export in self.box.guest.info.exports:
             if export.kind is ExternKind.MEMORY:

@@ -43,10 +43,15 @@ class Calls:
         at_once = self.with_bytes.get((name, form))
         if at_once is not None and args and args[0].__class__ is bytes and _scalars(args):
             return at_once(args, reset)
-        return self.run_nested(name, args, form, reset)
+        return self.run_nested(name, args, form, reset, nested=False)
 
     def run_nested(
-        self, name: str, args: tuple[object, ...], form: ResultForm, reset: bool
+        self,
+        name: str,
+        args: tuple[object, ...],
+        form: ResultForm,
+        reset: bool,
+        nested: bool = True,
     ) -> Returned | Failure:
         """`run`, step by step: the only way while another call is open."""
         entry, count = self.bind(name)
@@ -60,6 +65,9 @@ class Calls:
         vectors = plan(args, type_, name, self._vectors)
         if vectors[0] and sum(vectors) == 1 and (name, form) not in self.with_bytes:
             self._bind_bytes(name, type_, form)
+            if not nested and (name, form) in self.with_bytes:
+                # At once, as all later ones, so that the first call leaves nothing else behind in the guest.
+                return self.run(name, args, form, reset)
         done = False
         try:
             placed = place(args, vectors, self._vectors, self._call_export)
