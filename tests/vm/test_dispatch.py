@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,9 +78,12 @@ def test_a_task_with_nothing_but_quick_calls_lets_others_run(open_box):
                 await asyncio.sleep(0)
 
         async with open_box() as box:
+            worker = box._lane.worker
+            worker.wait_briefly = worker.wait_end  # whatever the machine is busy with: every call is quick
             task = asyncio.ensure_future(other())
-            while turns < 20:
+            for _ in range(1000):
                 await box.acall("add", 1, 2)
+            assert turns > 5
             task.cancel()
 
     run(main)
@@ -384,6 +390,35 @@ def test_closing_ends_a_call_in_progress_and_those_behind_it(open_box):
 
     run(main)
     assert threads_named("hlfuzz-dispatch") == before
+
+
+def test_a_closed_sandbox_leaves_no_descriptor_no_thread_and_no_object_behind(open_box):
+    async def twice(value: int) -> int:
+        await asyncio.sleep(0)
+        return 2 * value
+
+    async def main() -> None:
+        async def used() -> weakref.ref[Sandbox]:
+            async with open_box(twice) as box:
+                await asyncio.gather(*(box.acall("ask", n) for n in range(3)))
+                call = asyncio.ensure_future(box.acall("spin"))
+                await asyncio.sleep(0)
+            await asyncio.gather(call, return_exceptions=True)
+            return weakref.ref(box)
+
+        async def left() -> tuple[int, int]:
+            await asyncio.sleep(0.01)  # what asyncio still has to do for calls that have ended
+            gc.collect()
+            descriptors = sum(1 for _ in Path("/proc/self/fd").iterdir())
+            return descriptors, threads_named("hlfuzz-dispatch")
+
+        await used()
+        before = await left()
+        boxes = [await used() for _ in range(3)]
+        assert await left() == before
+        assert [box() for box in boxes] == [None, None, None]
+
+    run(main)
 
 
 def test_another_thread_may_not_call_a_dispatched_sandbox(open_box):

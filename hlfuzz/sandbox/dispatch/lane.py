@@ -316,6 +316,7 @@ class Lane:
                 self._gate.leave_turn(away=self._away is not None)
         if turn.has_ended:
             self.dispatcher.give_back(turn.strand)
+            turn.strand = None
             turn.finish()
 
 

@@ -16,6 +16,7 @@ class Strand(greenlet):
         super().__init__(_serve)
         self.turn: Any = None
         """Whose work it runs."""
+        self.go_on()
 
     def begin(self, turn: object, work: Callable[[], None], context: Context) -> None:
         """Run `work`, with these context variables, until it gives way or ends."""
@@ -24,9 +25,9 @@ class Strand(greenlet):
         self.go_on(work)
 
     def go_on(self, value: object = None) -> None:
-        """Run from where it gave way, which returns `value`, until it gives way again or ends."""
+        """Run from where it gave way, which returns `value`, until it gives way again or its work ends."""
         self.parent = getcurrent()
-        self.switch(value)
+        self.switch(value) if self else self.switch()
 
     def go_on_raising(self, error: BaseException) -> None:
         """As `go_on`; where it gave way, `error` is raised."""
@@ -52,9 +53,9 @@ def current() -> Strand | None:
     return running if isinstance(running, Strand) else None
 
 
-def _serve(work: Callable[[], None] | None) -> None:
-    # While it waits for work it refers to nothing: a strand's frame keeps alive what it names.
-    while work is not None:
+def _serve() -> None:
+    # While it waits for work it refers to none: what its frames name, or began with, lives as long as it.
+    while True:
+        work = give_way()
         work()
         work = None
-        work = give_way()

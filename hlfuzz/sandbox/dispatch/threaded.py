@@ -65,8 +65,10 @@ class ThreadedEngine:
         self._closed = False
         self._stop: Callable[[], None] = _nothing
         self.away = False
+        self.troubled = False
         lane.worker = self
-        threading.Thread(target=self._serve, name="hlfuzz-dispatch", daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, name="hlfuzz-dispatch", daemon=True)
+        self._thread.start()
         try:
             self._engine: Stoppable = self._job(
                 lambda: make(_FromThread(host, self._call_host)), self.wait_end
@@ -117,7 +119,10 @@ class ThreadedEngine:
         inner = self._engine.entry(export)
 
         def call(args: tuple[object, ...], reset: bool) -> Returned | Failure:
-            return self._run(lambda: inner(args, reset), self._lane.pause)
+            try:
+                return self._run(lambda: inner(args, reset), self._lane.pause)
+            finally:
+                self.troubled, self._engine.troubled = self.troubled or self._engine.troubled, False
 
         return call
 
@@ -171,6 +176,7 @@ class ThreadedEngine:
             self._closed = True
             self._look(self._engine.close)
             self._to_thread.put(None)
+            self._thread.join()
 
     # In the owner's thread
 
