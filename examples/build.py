@@ -200,7 +200,10 @@ def build(
     for unit in _units(folder, chosen):
         if only is not None and unit.name not in only:
             continue
-        made, stamp = output / f"{unit.name}.{suffix}", output / f".{unit.name}.stamp"
+        # The hlfuzz.toml is for the folder's own guests, and would be taken for that of the others.
+        place = output / "typed" if suffix == "elf" and unit.name in TYPED else output
+        place.mkdir(exist_ok=True)
+        made, stamp = place / f"{unit.name}.{suffix}", place / f".{unit.name}.stamp"
         digest = unit.digest
         if force or not made.exists() or not stamp.exists() or stamp.read_text() != digest:
             _compile(unit, made)
