@@ -94,7 +94,9 @@ def test_host_calls_are_counted_by_call_and_not_by_context(open_box: Open):
         for _ in range(3):
             context.call("ask", 5)
         assert context.call("calls") == 3
+        context.write(0, b"state")
         assert context.try_call("ask", 6) == LimitExceeded("host_calls", 5)
+        assert context.read(0, 5) == bytes(5)
         with pytest.raises(UsageError, match="poisoned"):
             context.call("calls")
         context.finish()
@@ -142,8 +144,9 @@ def test_a_host_function_moves_as_many_bytes_as_allowed_and_no_more(open_box: Op
 
     box = open_box(host, host_call_bytes=1000)
     with box.context() as context:
-        context.call("ask", 1)
+        context.write(0, b"state")
         assert context.try_call("ask", 1001) == LimitExceeded("host_call_bytes", 1000)
+        assert context.read(0, 5) == bytes(5)
         context.finish()
     assert box.call("calls") == 0
     assert box.try_call("ask", 60) == Ok(())  # each host call begins anew

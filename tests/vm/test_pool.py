@@ -328,6 +328,32 @@ def test_one_that_comes_back_and_leases_again_does_not_pass_those_who_wait(open_
     thread.join(30)
 
 
+def test_a_newcomer_does_not_pass_those_who_wait_when_one_has_just_come_back(
+    open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch
+):
+    pool = open_pool()
+    served, done = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        with pool.lease():
+            served.set()
+            done.wait(30)
+
+    with monkeypatch.context() as patch:
+        with pool.lease():
+            thread = threading.Thread(target=wait)
+            thread.start()
+            while pool.metrics().waiting == 0:
+                time.sleep(0.001)
+            # the moment between putting it back and looking for who waits
+            patch.setattr(pool._stock, "look_again", lambda: None)
+        with pytest.raises(PoolTimeout):
+            pool.lease(timeout=0)
+    assert served.wait(30)
+    done.set()
+    thread.join(30)
+
+
 def test_many_threads_never_share_a_sandbox(open_pool: OpenPool):
     pool = open_pool(size=2)
     busy: set[int] = set()

@@ -48,9 +48,6 @@ class LeasedSandbox(Sandbox):
         """Make ready for its return: end an open context. True when there was one. Raises what keeps this
         thread from giving it back."""
         self._gate.check_idle()
-        if self._lane is not None and self._lane.is_busy:
-            self._gate.leave_turn(away=False)
-            self._gate.refuse()
         if self._context is None:
             return False
         self._context.finish()

@@ -233,9 +233,11 @@ class Pool:
         slot.gate.end_lease()
         slot.gate = None
         now = time.monotonic_ns()
-        counters = slot.counters
+        counters, ns = slot.counters, now - slot.since_ns
         counters.returns += 1
-        counters.held.add(now - slot.since_ns)
+        held = counters.held  # as its `add`, without a call
+        held.counts[ns.bit_length()] += 1
+        held.total_ns += ns
         slot.since_ns = now
         if alive and counters.leases < self._max_leases:
             self._idle.append(slot)
