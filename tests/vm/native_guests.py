@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -20,11 +21,7 @@ FEW = ("native_filter", "native_filter_cpp", "filter_fbs")
 """Examples that the second compiler builds, too."""
 
 
-@cache
-def _folder() -> Path:
-    import tempfile
-
-    return Path(tempfile.mkdtemp(prefix="hlfuzz-native-"))
+_FOLDER = tempfile.TemporaryDirectory(prefix="hlfuzz-native-")
 
 
 @cache
@@ -32,7 +29,7 @@ def built(source: str, compiler: str = "gcc", *more: str) -> Guest:
     """The guest of a file beside this one; compiled once."""
     text = (HERE / source).read_text()
     name = f"{Path(source).stem}_{compiler}"
-    made = Toolchain(compiler, "c", "-O2").build(text, _folder(), *more, name=name)
+    made = Toolchain(compiler, "c", "-O2").build(text, Path(_FOLDER.name), *more, name=name)
     return Guest.from_elf(made)
 
 
