@@ -1,21 +1,18 @@
 //! An index of `.eh_frame`: how each function's frames are laid out.
 //!
-//! The section is read once. An entry of one byte more can name any other entry, so lengths and the number of shared
-//! ones are bounded: reading is linear, and so is a lookup, in what one function may say.
+//! The section is read once. An entry of one byte more can name any other entry, so lengths are
+//! bounded: reading is linear, and so is a lookup, in what one function may say.
 
 use gimli::{
     BaseAddresses, CieOrFde, CommonInformationEntry, EhFrame, EndianSlice, Error, LittleEndian,
     UnwindContext, UnwindSection, UnwindTableRow,
 };
-use std::collections::HashMap;
 
 /// A longer section is ignored.
 const MAX_SECTION: usize = 16 << 20;
 /// Bytes of one entry: rules of one function, or what several share.
 const MAX_ENTRY: usize = 64 << 10;
 const MAX_SHARED_ENTRY: usize = 4 << 10;
-/// Different shared entries; compilers write one or two.
-const MAX_SHARED: usize = 1 << 14;
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 type Shared<'a> = CommonInformationEntry<Slice<'a>>;
@@ -67,17 +64,11 @@ impl<'a> Section<'a> {
 impl Frames {
     /// Reads as much of the section as is well-formed.
     pub fn new(section: &Section<'_>) -> Self {
-        let mut known: HashMap<usize, Result<Shared<'_>, Error>> = HashMap::new();
         let mut functions = Vec::new();
         let mut entries = section.section.entries(&section.bases);
         while let Ok(Some(entry)) = entries.next() {
             let CieOrFde::Fde(partial) = entry else { continue };
-            let parsed = partial.parse(|_, _, offset| {
-                if known.len() >= MAX_SHARED && !known.contains_key(&offset.0) {
-                    return Err(Error::OffsetOutOfBounds(0));
-                }
-                known.entry(offset.0).or_insert_with(|| section.shared(offset.0)).clone()
-            });
+            let parsed = partial.parse(|_, _, offset| section.shared(offset.0));
             let Ok(function) = parsed else { continue };
             let (start, end) = (function.initial_address(), function.end_address());
             if start < end && function.entry_len() <= MAX_ENTRY {

@@ -130,6 +130,9 @@ fn the_program_itself_has_symbols_lines_and_callers() {
             sites.iter().any(|site| site.name == name && site.line == line && site.file.ends_with("a.c"))
         );
     }
+    let parse = sites.iter().find(|site| site.name == "parse").unwrap().start;
+    assert_eq!(symbols.native_site(parse).line, 3);
+    assert_ne!(symbols.native_site(parse - 1).name, "parse");
     // at the entry of `parse`, called by `request`: the return address is on top of the stack
     let first = |name| sites.iter().find(|site| site.name == name).unwrap().start;
     let (mut registers, start) = (Registers::default(), 0x7000);
@@ -138,6 +141,30 @@ fn the_program_itself_has_symbols_lines_and_callers() {
     stack[..8].copy_from_slice(&(first("request") + 20).to_le_bytes());
     let frames = symbols.native_backtrace(&registers, Stack { start, bytes: &stack });
     assert_eq!(frames[..2], [first("parse"), first("request") + 19]);
+}
+
+#[test]
+fn frame_pointers_that_lead_nowhere_or_in_a_circle_end_the_walk() {
+    let name = b".eh_frame\0";
+    let mut file = program().to_vec();
+    let at = file.windows(name.len()).position(|part| part == name).unwrap();
+    file[at + 1] = b'x';
+    let symbols = Symbols::new(file);
+    let code = (0x401000..).find(|address| symbols.native_site(*address).name == "parse").unwrap();
+    let start = 0x7000;
+    let walk = |frame: u64, next: u64, back: u64| {
+        let mut registers = Registers::default();
+        (registers.0[6], registers.0[7], registers.0[16]) = (frame, start, code + 9);
+        let mut stack = vec![0; 256];
+        stack[64..72].copy_from_slice(&next.to_le_bytes());
+        stack[72..80].copy_from_slice(&back.to_le_bytes());
+        symbols.native_backtrace(&registers, Stack { start, bytes: &stack }).len()
+    };
+    assert_eq!(walk(start + 64, 0, code + 5), 2);
+    assert_eq!(walk(start + 64, start + 64, code + 5), 2); // a frame that is its own caller
+    assert_eq!(walk(start + 64, 0, 0x1234), 1); // no code there
+    assert_eq!(walk(u64::MAX, 0, code + 5), 1);
+    assert_eq!(walk(start + 250, 0, code + 5), 1); // past the end of the copy
 }
 
 #[test]
@@ -165,20 +192,19 @@ fn ten_thousand_damaged_modules_are_read_without_a_panic() {
     }
 }
 
-/// `.eh_frame` with many entries that each name a shared entry of their own, which is as long as it may claim to be.
+/// `.eh_frame` with hundreds of thousands of entries that all name one shared entry of 8 MiB.
 fn entries_that_share_everything() -> Vec<u8> {
     let mut section = Vec::new();
-    // one entry of 8 MiB whose augmentation never ends; a shared entry can be said to begin at each of its bytes
     let filler = 8 << 20;
     section.extend((filler as u32).to_le_bytes());
     section.extend(0u32.to_le_bytes());
-    section.push(1);
-    section.resize(4 + filler, b'z');
+    section.extend([1, b'z']); // version; augmentation: a signal frame, said eight million times
+    section.resize(4 + filler - 5, b'S');
+    section.extend([0, 1, 0x78, 16, 0]); // alignments, return address, no augmentation data
     while section.len() < 15 << 20 {
-        let at = section.len();
+        let at = section.len() as u32;
         section.extend(20u32.to_le_bytes());
-        let back = (at + 4 - at % filler) as u32;
-        section.extend(back.to_le_bytes());
+        section.extend((at + 4).to_le_bytes());
         section.extend([0; 16]);
     }
     section
