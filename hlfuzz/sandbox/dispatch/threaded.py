@@ -65,7 +65,6 @@ class ThreadedEngine:
         self._closed = False
         self._stop: Callable[[], None] = _nothing
         self.away = False
-        self.troubled = False
         lane.worker = self
         self._thread = threading.Thread(target=self._serve, name="hlfuzz-dispatch", daemon=True)
         self._thread.start()
@@ -119,10 +118,7 @@ class ThreadedEngine:
         inner = self._engine.entry(export)
 
         def call(args: tuple[object, ...], reset: bool) -> Returned | Failure:
-            try:
-                return self._run(lambda: inner(args, reset), self._lane.pause)
-            finally:
-                self.troubled, self._engine.troubled = self.troubled or self._engine.troubled, False
+            return self._run(lambda: inner(args, reset), self._lane.pause)
 
         return call
 
