@@ -3,8 +3,8 @@
     python bench/soak.py --seconds 600 --seed 1
 
 Leases from a pool in several threads, traps, endless loops, failing host functions, contexts, snapshots that
-are taken, saved, loaded and cloned, sandboxes opened and closed: in rounds of random work, sampled after each.
-The first third of the time is warm-up. Exit code 1 when something has grown after that.
+are taken, saved, loaded and cloned, sandboxes opened and closed: in rounds of random work, sampled after
+each. The first third of the time is warm-up. Exit code 1 when something has grown after that.
 """
 
 from __future__ import annotations

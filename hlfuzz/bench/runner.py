@@ -10,7 +10,20 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from hlfuzz.bench import api, dispatch, native, peer, pool, roundtrip, schema, snapshots, startup, vm, wasi
+from hlfuzz.bench import (
+    api,
+    dispatch,
+    many,
+    native,
+    peer,
+    pool,
+    roundtrip,
+    schema,
+    snapshots,
+    startup,
+    vm,
+    wasi,
+)
 from hlfuzz.bench.machines import artifact_cache, booted, compiled, pinned
 from hlfuzz.bench.row import Row
 from hlfuzz.errors import EnvironmentProblem
@@ -60,6 +73,7 @@ def _rows(quick: bool) -> Iterator[Row]:
         yield startup.fresh(cache, 20 if quick else 100)
         yield startup.clone(template, 20 if quick else 100)
         yield startup.resident(template)
+        yield from many.rows(template, many.COUNT // 10 if quick else many.COUNT)
         yield from snapshots.rows(cache, 10 if quick else 50)
         hello = wasi.hello(5 if quick else 30)
         if hello is not None:

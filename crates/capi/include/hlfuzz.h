@@ -167,8 +167,14 @@
  */
 #define HL_E_SNAPSHOT_VERSION 31
 
+/**
+ * The file ends before what it announces.
+ */
 #define HL_E_SNAPSHOT_TRUNCATED 32
 
+/**
+ * The content of the file is not what was written.
+ */
 #define HL_E_SNAPSHOT_DAMAGED 33
 
 /**
@@ -998,9 +1004,12 @@ typedef struct hl_snapshot_info {
    */
   const union hl_value *import_values;
   /**
-   * Bytes of guest RAM, and those of them that hold data.
+   * Bytes of guest RAM.
    */
   uint64_t memory_bytes;
+  /**
+   * Those of them that hold data.
+   */
   uint64_t data_bytes;
 } hl_snapshot_info;
 
@@ -1880,16 +1889,25 @@ int32_t hl_stats_get(const struct hl_sandbox *sandbox, struct hl_stats *out);
 int32_t hl_test_fault(struct hl_sandbox *sandbox, uint32_t faults);
 
 /**
- * The state of a sandbox right now, memory and registers, as a template: sandboxes made from it begin there and their
- * resets lead there. The sandbox itself goes on undisturbed, with its own snapshot. Between calls, or inside a span of
- * calls without a reset; NULL and `*error` (HL_E_ARGUMENT) while a call runs or waits for a host function, and for a VM
- * from hl_boot_new. One thread at a time, as every use of a sandbox. The caller frees the template.
+ * The state of a sandbox right now, memory and registers, as a template.
+ *
+ * Sandboxes made from it begin there and their resets lead there. The sandbox itself goes on undisturbed, with its own
+ * snapshot. Between calls, or inside a span of calls without a reset.
+ *
+ * @param sandbox The sandbox, from its owner's thread.
+ * @param error NULL, or where to say why: HL_E_ARGUMENT (a call runs or waits for a host function, the VM is from
+ * `hl_boot_new`, a worker has it), HL_E_KVM, HL_E_OUT_OF_MEMORY, HL_E_OUT_OF_FDS, HL_E_FORKED, HL_E_INTERNAL.
+ * @return a template, which the caller frees with `hl_template_free`, or NULL and `*error`.
  */
 struct hl_template *hl_snapshot_take(struct hl_sandbox *sandbox,
                                      struct hl_error *error);
 
 /**
- * Describes a template: 0, or -1 for NULL or a wrong `size`.
+ * Describes a template.
+ *
+ * @param template_ From a boot, from `hl_snapshot_take` or from `hl_snapshot_load`; any thread.
+ * @param out Filled in; set its `size` before.
+ * @return 0, or -1 when an argument is NULL or `size` is wrong.
  */
 int32_t hl_snapshot_info_get(const struct hl_template *template_, struct hl_snapshot_info *out);
 
@@ -1897,7 +1915,7 @@ int32_t hl_snapshot_info_get(const struct hl_template *template_, struct hl_snap
  * Saves a template as one file, whole or not at all: a file of that name is replaced once the new one is on disk, and
  * whatever happens before leaves it as it was. Only its owner can read it. Any thread.
  *
- * @param template From a boot, from `hl_snapshot_take` or from `hl_snapshot_load`.
+ * @param template_ From a boot, from `hl_snapshot_take` or from `hl_snapshot_load`.
  * @param path Where; its folder must exist.
  * @param flags 0, or HL_SAVE_COMPRESSED.
  * @param error NULL, or where to say why: HL_E_SNAPSHOT_IO, HL_E_FORKED, HL_E_ARGUMENT.

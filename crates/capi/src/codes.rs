@@ -67,7 +67,9 @@ pub const HL_E_NOT_NATIVE: u32 = 21;
 pub const HL_E_NOT_SNAPSHOT: u32 = 30;
 /// The snapshot file is of another version of the format or of hlfuzz.
 pub const HL_E_SNAPSHOT_VERSION: u32 = 31;
+/// The file ends before what it announces.
 pub const HL_E_SNAPSHOT_TRUNCATED: u32 = 32;
+/// The content of the file is not what was written.
 pub const HL_E_SNAPSHOT_DAMAGED: u32 = 33;
 /// The snapshot file is of another guest, or of this one under other limits or imported globals.
 pub const HL_E_SNAPSHOT_GUEST: u32 = 34;

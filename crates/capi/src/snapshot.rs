@@ -14,10 +14,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The state of a sandbox right now, memory and registers, as a template: sandboxes made from it begin there and their
-/// resets lead there. The sandbox itself goes on undisturbed, with its own snapshot. Between calls, or inside a span of
-/// calls without a reset; NULL and `*error` (HL_E_ARGUMENT) while a call runs or waits for a host function, and for a VM
-/// from hl_boot_new. One thread at a time, as every use of a sandbox. The caller frees the template.
+/// The state of a sandbox right now, memory and registers, as a template.
+///
+/// Sandboxes made from it begin there and their resets lead there. The sandbox itself goes on undisturbed, with its own
+/// snapshot. Between calls, or inside a span of calls without a reset.
+///
+/// @param sandbox The sandbox, from its owner's thread.
+/// @param error NULL, or where to say why: HL_E_ARGUMENT (a call runs or waits for a host function, the VM is from
+/// `hl_boot_new`, a worker has it), HL_E_KVM, HL_E_OUT_OF_MEMORY, HL_E_OUT_OF_FDS, HL_E_FORKED, HL_E_INTERNAL.
+/// @return a template, which the caller frees with `hl_template_free`, or NULL and `*error`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_snapshot_take(
     sandbox: *mut hl_sandbox,
@@ -46,12 +51,17 @@ pub struct hl_snapshot_info {
     pub n_import_values: u32,
     /// Values of the imported globals that the state began with, in order; valid as long as the template.
     pub import_values: *const hl_value,
-    /// Bytes of guest RAM, and those of them that hold data.
+    /// Bytes of guest RAM.
     pub memory_bytes: u64,
+    /// Those of them that hold data.
     pub data_bytes: u64,
 }
 
-/// Describes a template: 0, or -1 for NULL or a wrong `size`.
+/// Describes a template.
+///
+/// @param template_ From a boot, from `hl_snapshot_take` or from `hl_snapshot_load`; any thread.
+/// @param out Filled in; set its `size` before.
+/// @return 0, or -1 when an argument is NULL or `size` is wrong.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_snapshot_info_get(
     template: *const hl_template,
@@ -85,7 +95,7 @@ unsafe fn path<'a>(path: *const c_char) -> Result<&'a Path, Failure> {
 /// Saves a template as one file, whole or not at all: a file of that name is replaced once the new one is on disk, and
 /// whatever happens before leaves it as it was. Only its owner can read it. Any thread.
 ///
-/// @param template From a boot, from `hl_snapshot_take` or from `hl_snapshot_load`.
+/// @param template_ From a boot, from `hl_snapshot_take` or from `hl_snapshot_load`.
 /// @param path Where; its folder must exist.
 /// @param flags 0, or HL_SAVE_COMPRESSED.
 /// @param error NULL, or where to say why: HL_E_SNAPSHOT_IO, HL_E_FORKED, HL_E_ARGUMENT.

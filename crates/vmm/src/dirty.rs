@@ -17,9 +17,9 @@ ioctl_io_nr!(KVM_RESET_DIRTY_RINGS, KVMIO, 0xc7);
 ioctl_iow_nr!(KVM_GET_DIRTY_LOG, KVMIO, 0x42, kvm_dirty_log);
 ioctl_iowr_nr!(KVM_CLEAR_DIRTY_LOG, KVMIO, 0xc0, kvm_clear_dirty_log);
 
-/// Smallest and largest dirty ring that is asked for (entries; a power of two).
-const RING_MIN: u32 = 4096;
-const RING_MAX: u32 = 65536;
+/// Entries of the dirty ring that is asked for (a power of two). KVM allocates and clears it with each vCPU; a call that
+/// writes more pages exits once for each time that it is full.
+const RING_ENTRIES: u32 = 4096;
 /// Flags of a ring entry: written by the guest; given back by us (Linux: include/uapi/linux/kvm.h).
 const ENTRY_DIRTY: u32 = 1;
 const ENTRY_RESET: u32 = 2;
@@ -139,9 +139,8 @@ impl Machine {
 }
 
 /// Turns on the ring (returns its entries) or the log (returns 0).
-pub(crate) fn enable_tracking(host: &Host, vm: &VmFd, tracking: Tracking, ram: usize) -> Result<u32> {
-    let wanted =
-        ((ram / 4096) as u32).next_power_of_two().clamp(RING_MIN, RING_MAX).min(host.probe.ring_entries);
+pub(crate) fn enable_tracking(host: &Host, vm: &VmFd, tracking: Tracking) -> Result<u32> {
+    let wanted = RING_ENTRIES.min(host.probe.ring_entries);
     if tracking != Tracking::Log && wanted > 0 {
         let entries = 1 << wanted.ilog2();
         let mut cap = kvm_enable_cap { cap: host.ring_cap, ..Default::default() };

@@ -41,7 +41,6 @@ const CAP_RING: [u32; 2] = [192, 223];
 pub struct Host {
     pub(crate) kvm: Kvm,
     pub(crate) cpuid: CpuId,
-    pub(crate) run_size: usize,
     pub(crate) probe: Probe,
     pub(crate) ring_cap: u32,
 }
@@ -64,7 +63,6 @@ impl Host {
             ));
         }
         let cpuid = supported_cpuid(&kvm)?;
-        let run_size = again("reading the size of a vCPU's run page", || kvm.get_vcpu_mmap_size())?;
         let extension =
             |cap: u32| number("asking what KVM can do", || kvm.check_extension_raw(u64::from(cap)));
         let (mut ring_cap, mut ring_entries) = (0, 0);
@@ -82,7 +80,7 @@ impl Host {
             xsave: extension(Cap::Xsave as u32)? > 0,
             manual_protect: extension(CAP_MANUAL_PROTECT)? > 0,
         };
-        Ok(Self { kvm, cpuid, run_size, probe, ring_cap })
+        Ok(Self { kvm, cpuid, probe, ring_cap })
     }
 
     pub fn probe(&self) -> &Probe {

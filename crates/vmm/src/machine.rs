@@ -152,8 +152,9 @@ impl Registers {
 }
 
 pub struct Machine {
+    /// Mapped by `vcpu`, for as long as that lives.
+    run: *mut kvm_run,
     // order matters: mappings before the descriptors they belong to
-    run: Mapping,
     pub(crate) ring: Option<Ring>,
     vcpu: VcpuFd,
     pub(crate) vm: VmFd,
@@ -176,7 +177,7 @@ impl Machine {
         // needed on Intel without unrestricted guests; an address that nothing else uses
         kvm("placing KVM's own TSS", || vm.set_tss_address(0xfffb_d000))?;
         let ring_entries = match track {
-            Some(track) => enable_tracking(host, &vm, track.how, ram.len())?,
+            Some(track) => enable_tracking(host, &vm, track.how)?,
             None => 0,
         };
         let flags = |tracked: bool| if tracked { KVM_MEM_LOG_DIRTY_PAGES } else { 0 };
@@ -194,8 +195,8 @@ impl Machine {
             // SAFETY: the mapping is valid for its length and outlives the VM.
             kvm("giving the VM its memory", || unsafe { vm.set_user_memory_region(region) })?;
         }
-        let vcpu = kvm("creating the vCPU", || vm.create_vcpu(0))?;
-        let run = Mapping::device(vcpu.as_raw_fd(), host.run_size, 0, "the vCPU's run page")?;
+        let mut vcpu = kvm("creating the vCPU", || vm.create_vcpu(0))?;
+        let run = std::ptr::from_mut(vcpu.get_kvm_run());
         let ring = if ring_entries == 0 { None } else { Some(Ring::new(&vcpu, ring_entries)?) };
         kvm("setting CPUID", || vcpu.set_cpuid2(&host.cpuid))?;
         // x87, SSE and AVX; AVX-512 stays off, so that an artifact and a snapshot fit more machines
@@ -268,7 +269,7 @@ impl Machine {
     }
 
     fn run_page(&self) -> *mut kvm_run {
-        self.run.as_ptr().cast()
+        self.run
     }
 
     /// Makes the next (or current, after its signal) `run` return at once.
