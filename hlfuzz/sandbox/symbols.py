@@ -24,18 +24,18 @@ def symbols_of(guest: Guest) -> Symbols:
     return symbols
 
 
-def with_site(message: str, frames: tuple[Frame, ...]) -> str:
+def with_site(message: str, site: str) -> str:
     """`message` and where it happened: "... in parse_header (http.c:41)"."""
-    return f"{message} in {frames[0]}" if frames else message
+    return f"{message} in {site}" if site else message
 
 
 def located(guest: Guest, machine: Machine, trap: TrapInfo) -> Trap:
     """The outcome for what ended the last call of `machine`."""
-    frames = symbols_of(guest).trap_frames(machine)
+    frames, site = symbols_of(guest).trap_frames(machine)
     fault = trap.fault
     if fault is not None:
         fault = _located(fault, frames, machine)
-    return Trap(trap.name(native=guest.kind == "elf"), with_site(trap.message, frames), fault, frames)
+    return Trap(trap.name(native=guest.kind == "elf"), with_site(trap.message, site), fault, frames)
 
 
 def _located(fault: Fault, frames: tuple[Frame, ...], machine: Machine) -> Fault:

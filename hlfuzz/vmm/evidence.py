@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from hlfuzz.model import Frame, Registers
 from hlfuzz.vmm.library import check, ffi, lib, new_error, raised, sized, text
@@ -17,6 +17,16 @@ _UNKNOWN: Final = 2**64 - 1
 _NULL: Final = ffi.NULL
 
 
+class Trace(NamedTuple):
+    """The active calls of a guest, innermost first, and the text of the first of them."""
+
+    frames: tuple[Frame, ...]
+    site: str
+
+
+NOWHERE: Final = Trace((), "")
+
+
 class Symbols:
     """Names, source lines and unwind tables of one module; any thread."""
 
@@ -25,17 +35,17 @@ class Symbols:
         error = new_error()
         pointer = check(lib.hl_symbols_new(module, len(module), error), error, "")
         self.pointer = ffi.gc(pointer, lib.hl_symbols_free)
-        self._known: dict[bytes, tuple[Frame, ...]] = {}
+        self._known: dict[bytes, Trace] = {}
 
-    def trap_frames(self, machine: Machine) -> tuple[Frame, ...]:
+    def trap_frames(self, machine: Machine) -> Trace:
         """The calls that were active when the last call of `machine` trapped, innermost first."""
         frames = ffi.new("hl_frame[]", MAX_FRAMES)
         count = lib.hl_trap_frames(machine.pointer, self.pointer, frames, MAX_FRAMES)
         if not count:
-            return ()
+            return NOWHERE
         return self._described(frames, count)
 
-    def frames(self, places: Sequence[tuple[int, int]]) -> tuple[Frame, ...]:
+    def frames(self, places: Sequence[tuple[int, int]]) -> Trace:
         """What is known of instructions of a Wasm module, each by function index and offset in the
         module, -1 where that is not known."""
         count = min(len(places), MAX_FRAMES)
@@ -44,11 +54,12 @@ class Symbols:
             frames[at].function, frames[at].offset = index, offset & _UNKNOWN
         return self._described(frames, count)
 
-    def _described(self, frames: Any, count: int) -> tuple[Frame, ...]:
+    def _described(self, frames: Any, count: int) -> Trace:
         key = bytes(ffi.buffer(frames, count * ffi.sizeof("hl_frame")))
         known = self._known.get(key)
         if known is None:
-            known = tuple(self._frame(frames + at) for at in range(count))
+            described = tuple(self._frame(frames + at) for at in range(count))
+            known = Trace(described, str(described[0]) if described else "")
             if len(self._known) >= _KEPT:
                 self._known = {}
             self._known[key] = known

@@ -186,7 +186,12 @@ fn ten_thousand_damaged_modules_are_read_without_a_panic() {
         ask_everything(&symbols, &mut random);
         if round % 10 == 0 {
             let frames = [(0, 60), (1, u64::MAX), (9, 9), (u32::MAX, random.next())];
-            let core = Core { frames: &frames, memories: &[100..70_000], globals: &[], name: "\0x" };
+            let core = Core {
+                frames: &frames,
+                memories: std::slice::from_ref(&(100..70_000)),
+                globals: &[],
+                name: "\0x",
+            };
             encode(&core, &symbols, |at, to| to.fill(at as u8));
         }
     }

@@ -281,8 +281,8 @@ class InProcessEngine:
             return failure
         self._traps += 1
         trap = trap_of(error)
-        frames = symbols_of(self._guest).frames(frames_of(error, self._moved))
-        return replace(trap, message=with_site(trap.message, frames), frames=frames)
+        frames, site = symbols_of(self._guest).frames(frames_of(error, self._moved))
+        return replace(trap, message=with_site(trap.message, site), frames=frames)
 
     def _live(self) -> Instance:
         """The instance; a new one after a reset, with its start functions run."""
