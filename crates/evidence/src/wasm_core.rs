@@ -172,7 +172,7 @@ mod tests {
         ram[(2 << 16) - 1] = 8;
         let core = Core {
             frames: &[(0, body(0) + 3), (1, body(1) + 2), (7, 12)],
-            memories: &[1 << 16..2 << 16],
+            memories: std::slice::from_ref(&(1 << 16..2 << 16)),
             globals: &[Value::I32(-1), Value::F64(1)],
             name: "guest",
         };
