@@ -235,6 +235,16 @@ def test_a_process_killed_while_it_saves_leaves_only_whole_files(counter, path, 
             assert count(Snapshot.load(entry, counter)) == 1001
 
 
+def test_a_state_from_a_file_has_the_strict_reset_only(counter, path):
+    state(counter).save(path)
+    loaded = Snapshot.load(path, counter)
+    with open_sandbox(counter, HOST, engine="kvm", transport="exit", snapshot=loaded) as box:
+        later = box.snapshot()
+    for snapshot in (loaded, later):
+        with pytest.raises(UsageError, match="level strict"):
+            open_sandbox(counter, HOST, engine="kvm", transport="exit", reset="memory", snapshot=snapshot)
+
+
 def test_a_failed_load_leaves_no_descriptor_behind(counter, path):
     state(counter).save(path)
     content = bytearray(path.read_bytes())

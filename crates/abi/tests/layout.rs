@@ -20,7 +20,19 @@ fn layout() -> String {
     macro_rules! constants {
         ($($($part:ident)::+),+ $(,)?) => { $(line(stringify!($($part)::+), u64::from($($part)::+));)+ };
     }
-    sizes!(Mailbox, ToGuest, FromGuest, Control, Text, PostedHeader, VectorHead, VectorArea, Windows, Boot, Value);
+    sizes!(
+        Mailbox,
+        ToGuest,
+        FromGuest,
+        Control,
+        Text,
+        PostedHeader,
+        VectorHead,
+        VectorArea,
+        Windows,
+        Boot,
+        Value
+    );
     line("MAX_FRAMES", MAX_FRAMES as u64);
     line("WINDOWS", WINDOWS as u64);
     offsets!(

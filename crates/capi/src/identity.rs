@@ -36,6 +36,7 @@ pub(crate) fn of_wasm(module: &Module, spec: &Spec<'_>, mut globals: Vec<[u64; 2
         ]),
         cpu: cpu(),
         globals,
+        from_file: false,
     }
 }
 
@@ -50,5 +51,6 @@ pub(crate) fn of_native(elf: &[u8], heap: u64, stack: u64) -> Identity {
         ]),
         cpu: cpu(),
         globals: Vec::new(),
+        from_file: false,
     }
 }

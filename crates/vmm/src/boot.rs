@@ -51,6 +51,13 @@ impl Template {
                 "a native guest needs the reset level strict: it can keep state in registers",
             ));
         }
+        if self.identity().from_file && options.level != Level::Strict {
+            return Err(Error::new(
+                Kind::Argument,
+                "a state that was loaded from a file needs the reset level strict: whoever made the file may have \
+                 changed the runtime in it",
+            ));
+        }
         Sandbox::new(self.snapshot.clone(), self.interface.clone(), self.tracking, self.memory, options)
     }
 

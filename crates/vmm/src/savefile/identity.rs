@@ -14,6 +14,8 @@ pub struct Identity {
     pub cpu: Vec<String>,
     /// Values of the imported globals.
     pub globals: Vec<Value>,
+    /// The state came from a file, or goes back to one that did: the runtime inside may not be intact.
+    pub from_file: bool,
 }
 
 /// One property of a guest, of its limits, or of the build.

@@ -68,7 +68,7 @@ pub fn load<I: Image>(host: Arc<Host>, wanted: Wanted<'_, I>, path: &Path) -> Re
     let mut registers = machine.registers()?;
     state::apply(&header.registers, &mut registers)?;
     drop(ram); // the last writable mapping of the file; the machine never runs again
-    let identity = Identity { globals: header.claim.globals, ..wanted.identity };
+    let identity = Identity { globals: header.claim.globals, from_file: true, ..wanted.identity };
     let snapshot = Snapshot::new(host, file, registers, Arc::new(layout), Arc::new(identity))?;
     let retired = Some(Arc::new(machine));
     Ok(Template::new(Arc::new(snapshot), wanted.interface, wanted.tracking, header.memory, retired))

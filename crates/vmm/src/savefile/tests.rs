@@ -43,6 +43,7 @@ fn identity() -> Identity {
         ],
         cpu: vec!["sse3".into(), "avx".into()],
         globals: vec![[1, 2]],
+        from_file: false,
     }
 }
 
