@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import wasmtime
-from needs import require_kvm
+from needs import install, require_kvm
 
 from hlfuzz import Guest, Limits
 
@@ -16,6 +16,14 @@ MakeGuest = Callable[..., Guest]
 def wat(text: str) -> bytes:
     """A binary module from its text."""
     return bytes(wasmtime.wat2wasm(text))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Installs the programs of the chosen tests, before any of their time limits runs."""
+    if not session.config.option.collectonly:
+        install(
+            name for item in session.items for mark in item.iter_markers("programs") for name in mark.args
+        )
 
 
 @pytest.fixture(params=["kvm", "inprocess"])

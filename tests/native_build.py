@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from needs import missing
+from needs import missing, program
 
 from hlfuzz.guest import native_include
 
@@ -37,12 +36,11 @@ class Toolchain:
         if self.name == "zig":
             if importlib.util.find_spec("ziglang") is None:
                 missing("native guests need ziglang: pip install ziglang")
-            program = [sys.executable, "-m", "ziglang", "cc" if self.language == "c" else "c++", *ZIG]
+            found = [sys.executable, "-m", "ziglang", "cc" if self.language == "c" else "c++", *ZIG]
         else:
-            found = shutil.which("gcc" if self.language == "c" else "g++")
-            program = [found or missing("native guests need gcc and g++"), *GCC]
+            found = [program("gcc" if self.language == "c" else "g++"), *GCC]
         flags = (*FREESTANDING, *WARNINGS, *LANGUAGES[self.language], self.level)
-        return [*program, *flags, "-g", "-I", str(native_include())]
+        return [*found, *flags, "-g", "-I", str(native_include())]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The compiler's end, whatever it is."""

@@ -14,6 +14,11 @@ from hlfuzz import Guest
 from hlfuzz.sandbox import why_no_kvm
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """All tests of this folder need npm."""
+    item.add_marker(pytest.mark.programs("npm"))
+
+
 @pytest.fixture(scope="session")
 def modules() -> dict[str, bytes]:
     """Every npm module by name. Without npm the tests are skipped; in CI that is a failure."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from needs import missing
+from needs import program
 from packages import ROOT
 
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
@@ -28,10 +27,8 @@ class CLibrary:
 
     def flags(self, *options: str) -> list[str]:
         """What pkg-config says."""
-        if shutil.which("pkg-config") is None:
-            missing("pkg-config is not installed: apt install pkgconf")
         path = {"PKG_CONFIG_PATH": str(self.prefix / "lib/pkgconfig")}
-        return _run("pkg-config", *options, "hlfuzz", environment=path).split()
+        return _run(program("pkg-config"), *options, "hlfuzz", environment=path).split()
 
     def link_flags(self, linking: str) -> list[str]:
         """What a program needs that links the "static" or the "shared" library."""
@@ -41,11 +38,9 @@ class CLibrary:
 
     def build(self, source: Path, output: Path, linking: str, *options: str) -> Path:
         """Compile a C or C++ program with every warning as an error."""
-        compiler = ["gcc", "-std=c11"] if source.suffix == ".c" else ["g++", "-std=c++17"]
-        if shutil.which(compiler[0]) is None:
-            missing(f"{compiler[0]} is not installed: apt install {compiler[0]}")
+        name, standard = ("gcc", "-std=c11") if source.suffix == ".c" else ("g++", "-std=c++17")
         include, link = self.flags("--cflags"), self.link_flags(linking)
-        _run(*compiler, *STRICT, *options, *include, str(source), *link, "-o", str(output))
+        _run(program(name), standard, *STRICT, *options, *include, str(source), *link, "-o", str(output))
         return output
 
 

@@ -11,7 +11,10 @@ from c_library import CLibrary, compile_wasm, install
 from needs import require_kvm
 from packages import ROOT
 
-pytestmark = pytest.mark.timeout(600)  # the first of these tests may build the library
+pytestmark = [
+    pytest.mark.timeout(600),  # the first of these tests may build the library
+    pytest.mark.programs("gcc", "g++", "pkg-config"),
+]
 EXAMPLE = ROOT / "examples/c-embedder"
 PRINTED = """\
 two a, one b: 490

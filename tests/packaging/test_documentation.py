@@ -15,7 +15,10 @@ from c_library import install
 from markdown_blocks import Block, blocks, commands, promised_output
 from packages import ROOT, Installed
 
-pytestmark = pytest.mark.timeout(1200)  # the first of these tests may build the wheel
+pytestmark = [
+    pytest.mark.timeout(1200),  # the first of these tests may build the wheel
+    pytest.mark.programs("gcc", "g++", "pkg-config", "npm"),
+]
 
 PAGES = sorted(
     str(p.relative_to(ROOT)) for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("ci/*.md")]

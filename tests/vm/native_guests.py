@@ -7,8 +7,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-import pytest
 from native_build import Toolchain
+from needs import missing
 
 from hlfuzz import Guest
 from hlfuzz.guest import native_include
@@ -44,5 +44,5 @@ def examples(compiler: str) -> dict[str, Path]:
     from build import build, native_compilers
 
     if compiler not in native_compilers():
-        pytest.skip(f"no {compiler} here")
+        missing(f"no {compiler} for C and C++ here")
     return build("native-filter", compiler=compiler, only=None if compiler == "gcc" else FEW)

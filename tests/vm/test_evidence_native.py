@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
 import subprocess
 from pathlib import Path
 
 import pytest
 from native_guests import HERE, built
-from needs import missing
+from needs import program
 
 from hlfuzz import Guest, Sandbox, Trap, UsageError
 from hlfuzz.vmm import Symbols
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.programs("gdb", "strip")]
 
 SOURCE = (HERE / "native_crash.c").read_text().splitlines()
 CRASH = next(n for n, line in enumerate(SOURCE, 1) if "line: the crash" in line)
@@ -82,11 +81,10 @@ def test_a_forged_stack_gives_a_short_backtrace_of_code_only(guest: Guest, word:
 
 
 def test_a_stripped_guest_has_addresses_and_no_names(tmp_path: Path) -> None:
-    strip = shutil.which("strip") or missing("no strip here: install binutils")
     out = tmp_path / "stripped.elf"
     original = tmp_path / "guest.elf"
     original.write_bytes(built("native_crash.c", "gcc", "-g").data)
-    subprocess.run([strip, "-o", out, original], check=True)
+    subprocess.run([program("strip"), "-o", out, original], check=True)
     with Sandbox(Guest.from_elf(out), transport="exit") as box:
         trap = crashed(box)
     assert len(trap.frames) >= 2
@@ -98,10 +96,9 @@ def test_a_stripped_guest_has_addresses_and_no_names(tmp_path: Path) -> None:
 
 
 def gdb(elf: Path, core: Path, *commands: str) -> str:
-    tool = shutil.which("gdb") or missing("no gdb here: apt-get install gdb")
     asked = [part for command in commands for part in ("-ex", command)]
     done = subprocess.run(
-        [tool, "-nx", "-batch", "-iex", "set auto-load off", *asked, elf, core],
+        [program("gdb"), "-nx", "-batch", "-iex", "set auto-load off", *asked, elf, core],
         capture_output=True,
         text=True,
         timeout=60,

@@ -18,6 +18,8 @@ from hlfuzz.bindings.client import client_of
 from hlfuzz.bindings.interface import Interface
 from hlfuzz.errors import GuestError, GuestTrap, LinkError
 
+pytestmark = pytest.mark.programs("gcc", "g++")
+
 ROOT = Path(__file__).resolve().parents[2]
 HTTP = b"GET /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
 TLS = b"\x16\x03\x01\x00\x02ab"

@@ -29,6 +29,8 @@ from hlfuzz import (
     UsageError,
 )
 
+pytestmark = pytest.mark.programs("gcc", "g++")
+
 HOST: dict[str, Callable[..., Any]] = {
     "env.down": lambda n: n,
     "env.mix": lambda a, b, c, d: a + b + c + d,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import struct
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from needs import missing
+from needs import program
 
 from hlfuzz.generate.c import generate
 from hlfuzz.generate.c.build import make_model
@@ -60,12 +59,6 @@ int main(void) {{
 """
 
 
-def tool(name: str) -> str:
-    """Path of a compiler, or a skip with the reason; in CI a failure."""
-    found = shutil.which(name)
-    return found if found is not None else missing(f"the generated code needs {name} to be tested")
-
-
 @dataclass(frozen=True)
 class Reply:
     """0 and the encoding of what was decoded, or an error code and its text."""
@@ -78,7 +71,7 @@ class Native:
     """Decodes and encodes again: many buffers in one run of the program. For schemas without services."""
 
     def __init__(self, schema: Schema, folder: Path) -> None:
-        gcc = tool("gcc")
+        gcc = program("gcc")
         for name, text in generate(schema).items():
             (folder / name).write_text(text)
         header = f"{stem(schema)}_hl.h"

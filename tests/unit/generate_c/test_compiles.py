@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from c_program import tool
-from needs import missing
+from needs import missing, program
 
 from hlfuzz.bindings.handshake import section_text
 from hlfuzz.generate import c, cpp
@@ -19,6 +18,8 @@ from hlfuzz.schema.fbs import parse_text
 from hlfuzz.schema.ir import Schema
 from hlfuzz.schema.load import load
 from hlfuzz.schema.raw import parse_text as parse_raw
+
+pytestmark = pytest.mark.programs("gcc", "g++", "objcopy")
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = [
@@ -68,8 +69,8 @@ def compiles(command: list[str], source: Path) -> None:
 
 def compiles_natively(schema: Schema, folder: Path) -> None:
     source, use = write(schema, folder)
-    compiles([tool("gcc"), *C, *GCC], source)
-    compiles([tool("g++"), *CPP, *GCC], use)
+    compiles([program("gcc"), *C, *GCC], source)
+    compiles([program("g++"), *CPP, *GCC], use)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.name)
@@ -151,11 +152,11 @@ def test_it_is_the_same_each_time() -> None:
 def test_a_native_object_carries_the_handshake_as_a_note(file: Path, tmp_path: Path) -> None:
     schema = load(file)
     source, _ = write(schema, tmp_path)
-    compiles([tool("gcc"), *C, *GCC], source)
+    compiles([program("gcc"), *C, *GCC], source)
     note = tmp_path / "note"
     subprocess.run(
         [
-            tool("objcopy"),
+            program("objcopy"),
             "-O",
             "binary",
             "--only-section=.note.hlfuzz",

@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
-from c_program import tool
 
 from hlfuzz.bindings.interface import Interface
 from hlfuzz.bindings.records import error_record
@@ -73,7 +73,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sources = [str(folder / "main.c"), str(folder / "filter_hl.c"), str(guest)]
     flags = ["-std=gnu11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     done = subprocess.run(
-        [tool("gcc"), *flags, "-I", str(folder), "-o", str(made), *sources], capture_output=True, text=True
+        [needs.program("gcc"), *flags, "-I", str(folder), "-o", str(made), *sources],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return made

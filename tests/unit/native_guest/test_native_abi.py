@@ -11,6 +11,8 @@ from native_build import TOOLCHAINS, Toolchain
 
 from hlfuzz.guest import native_include
 
+pytestmark = pytest.mark.programs("gcc", "g++")
+
 ROOT = Path(__file__).resolve().parents[3]
 LAYOUT = ROOT / "crates" / "abi" / "tests" / "layout.txt"
 C = Toolchain("gcc", "c", "-O0")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from cpp_comparison import SCHEMAS, compare
 
+pytestmark = pytest.mark.programs("g++")
+
 _MUTANTS = 102_000
 
 
