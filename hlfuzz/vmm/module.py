@@ -5,14 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Final
 
 from hlfuzz.vmm.library import check, ffi, lib, new_error, sized, text
 
+_ANY_SIZE: Final = (1 << 64) - 1
+"""The caller has its own limit."""
+
 
 def inspect(wasm: bytes, where: str) -> str:
-    """JSON of schema "hlfuzz.module/1" about a Wasm module; `where` is what messages call it. Raises
-    `ModuleError`."""
-    return _described(lib.hl_inspect, wasm, where)
+    """JSON of schema "hlfuzz.module/1" about a Wasm module; `where` is what messages call it. One whose
+    artifact is in the user's cache folder is not validated again. Raises `ModuleError`."""
+    options = sized("hl_module_options")
+    options.max_bytes = _ANY_SIZE
+    folder = ffi.new("char[]", os.fsencode(cache_folder()))
+    options.cache_dir = folder
+
+    def describe(data: bytes, size: int, out: Any, error: Any) -> int:
+        return lib.hl_inspect(data, size, options, out, error)
+
+    return _described(describe, wasm, where)
 
 
 def inspect_elf(elf: bytes, where: str) -> str:

@@ -1577,13 +1577,19 @@ int32_t hl_probe(struct hl_probe_info *out);
  *
  * @param wasm The module's bytes; they come from anywhere and need not outlive the call.
  * @param len Number of bytes.
+ * @param given NULL for the defaults. With the `cache_dir` of an earlier `hl_module_new` a module whose artifact is there is
+ * not validated again.
  * @param json Gets a NUL-terminated JSON text (shape `hlfuzz.module/1`), which the caller owns and frees with
  * `hl_string_free`. Untouched on failure.
  * @param error NULL, or where to say why: HL_E_ARGUMENT, HL_E_NOT_WASM, HL_E_COMPONENT, HL_E_INVALID_MODULE,
  * HL_E_UNSUPPORTED, HL_E_TOO_LARGE.
  * @return 0, or -1 and `*error`.
  */
-int32_t hl_inspect(const uint8_t *wasm, size_t len, char **json, struct hl_error *error);
+int32_t hl_inspect(const uint8_t *wasm,
+                   size_t len,
+                   const struct hl_module_options *given,
+                   char **json,
+                   struct hl_error *error);
 
 /**
  * Frees a string that this library has returned as `char *`.

@@ -100,6 +100,8 @@ pub unsafe extern "C" fn hl_probe(out: *mut hl_probe_info) -> i32 {
 ///
 /// @param wasm The module's bytes; they come from anywhere and need not outlive the call.
 /// @param len Number of bytes.
+/// @param given NULL for the defaults. With the `cache_dir` of an earlier `hl_module_new` a module whose artifact is there is
+/// not validated again.
 /// @param json Gets a NUL-terminated JSON text (shape `hlfuzz.module/1`), which the caller owns and frees with
 /// `hl_string_free`. Untouched on failure.
 /// @param error NULL, or where to say why: HL_E_ARGUMENT, HL_E_NOT_WASM, HL_E_COMPONENT, HL_E_INVALID_MODULE,
@@ -109,11 +111,15 @@ pub unsafe extern "C" fn hl_probe(out: *mut hl_probe_info) -> i32 {
 pub unsafe extern "C" fn hl_inspect(
     wasm: *const u8,
     len: usize,
+    given: *const hl_module_options,
     json: *mut *mut c_char,
     error: *mut hl_error,
 ) -> i32 {
     // SAFETY: the C contract.
-    let result = unsafe { bytes(wasm, len) }.and_then(|wasm| Ok(hlfuzz_wasm::inspect(wasm)?));
+    let result = unsafe { module_options(given) }.and_then(|how| {
+        // SAFETY: the C contract.
+        Ok(Module::describe(unsafe { bytes(wasm, len)? }, &how)?)
+    });
     // SAFETY: the C contract.
     match unsafe { report(result, error) } {
         Some(info) => {
@@ -159,23 +165,31 @@ pub unsafe extern "C" fn hl_module_new(
     unsafe { report(result, error) }.map_or(std::ptr::null_mut(), |it| Box::into_raw(Box::new(it)))
 }
 
-unsafe fn new_module(
-    wasm: *const u8,
-    len: usize,
-    given: *const hl_module_options,
-) -> Result<hl_module, Failure> {
+/// # Safety
+/// `given` is NULL or valid, and its folder a NUL-terminated string or NULL.
+unsafe fn module_options(given: *const hl_module_options) -> Result<ModuleOptions, Failure> {
     let fallback = hl_module_options { size: 0, flags: 0, cache_dir: std::ptr::null(), max_bytes: 0 };
-    // SAFETY: the C contract.
-    let (wasm, given) = unsafe { (bytes(wasm, len)?, options(given, fallback, "hl_module_options")?) };
+    // SAFETY: the caller's contract.
+    let given = unsafe { options(given, fallback, "hl_module_options")? };
     let mut how = ModuleOptions::default();
     if given.max_bytes != 0 {
         how.max_bytes = given.max_bytes;
     }
     if !given.cache_dir.is_null() {
-        // SAFETY: the C contract: a NUL-terminated string.
+        // SAFETY: the caller's contract.
         let dir = unsafe { CStr::from_ptr(given.cache_dir) };
         how.cache_dir = Some(PathBuf::from(OsStr::from_bytes(dir.to_bytes())));
     }
+    Ok(how)
+}
+
+unsafe fn new_module(
+    wasm: *const u8,
+    len: usize,
+    given: *const hl_module_options,
+) -> Result<hl_module, Failure> {
+    // SAFETY: the C contract.
+    let (wasm, how) = unsafe { (bytes(wasm, len)?, module_options(given)?) };
     let module = Module::new(wasm, &how)?;
     let json = to_c(module.json());
     Ok(hl_module { code: Code::Wasm(Box::new(module)), json })

@@ -17,9 +17,12 @@ use sha2::{Digest, Sha256};
 use crate::compile::Key;
 
 const MAGIC: &[u8; 8] = b"hlfuzz\0a";
-/// Layout of the file: magic, version, payload length, key, SHA-256 of the payload, payload; integers little-endian.
-const VERSION: u32 = 1;
-const HEADER_BYTES: usize = 8 + 4 + 8 + 32 + 32;
+/// Layout of the file: magic, version, payload length, key, SHA-256 of the payload, number of bytes of the features' names,
+/// the names, SHA-256 of all that, payload; integers little-endian.
+const VERSION: u32 = 2;
+const FIXED_BYTES: usize = 8 + 4 + 8 + 32 + 32 + 4;
+/// All names together have about 500.
+const MAX_NAMES_BYTES: usize = 4096;
 /// Longer files are no artifacts: they would not fit the VM.
 const MAX_PAYLOAD_BYTES: u64 = 1 << 31;
 
@@ -65,6 +68,31 @@ impl Cache {
 
     /// The artifact stored under `key`, if there is one and it is whole. Anything else counts as absent.
     pub fn load(&self, key: &Key) -> Option<Vec<u8>> {
+        let (file, head, bytes) = self.open_file(key)?;
+        let mut payload = Vec::new();
+        payload.try_reserve_exact(bytes as usize).ok()?;
+        file.take(bytes).read_to_end(&mut payload).ok()?;
+        let names = std::str::from_utf8(head.get(FIXED_BYTES..head.len() - 32)?).ok()?;
+        (head == header(key, names, &payload)).then_some(payload)
+    }
+
+    /// The names of the features that the module of `key` uses, if its artifact is there: then it was valid.
+    pub fn features(&self, key: &Key) -> Option<Vec<String>> {
+        let (_, head, _) = self.open_file(key)?;
+        let (said, sum) = head.split_at(head.len() - 32);
+        if said[..8] != *MAGIC
+            || said[8..12] != VERSION.to_le_bytes()
+            || said[20..52] != *key
+            || sum != Sha256::digest(said).as_slice()
+        {
+            return None;
+        }
+        let names = std::str::from_utf8(&said[FIXED_BYTES..]).ok()?;
+        Some(names.split_terminator('\n').map(str::to_owned).collect())
+    }
+
+    /// The file of `key` behind its head, the head, and the number of bytes that follow.
+    fn open_file(&self, key: &Key) -> Option<(File, Vec<u8>, u64)> {
         // Not blocking, so that a FIFO in place of the file cannot stop us; not through links, which others may own.
         let mut file = OpenOptions::new()
             .read(true)
@@ -75,27 +103,30 @@ impl Cache {
         if !metadata.is_file() || metadata.uid() != effective_uid() {
             return None;
         }
-        let mut header = [0; HEADER_BYTES];
-        file.read_exact(&mut header).ok()?;
-        let payload_bytes = metadata.len().checked_sub(HEADER_BYTES as u64)?;
-        if payload_bytes > MAX_PAYLOAD_BYTES {
+        let mut head = vec![0; FIXED_BYTES];
+        file.read_exact(&mut head).ok()?;
+        let names = u32::from_le_bytes(head[FIXED_BYTES - 4..].try_into().ok()?) as usize;
+        if names > MAX_NAMES_BYTES {
             return None;
         }
-        let mut payload = Vec::new();
-        payload.try_reserve_exact(payload_bytes as usize).ok()?;
-        file.take(payload_bytes).read_to_end(&mut payload).ok()?;
-        (header == self::header(key, &payload)).then_some(payload)
+        head.resize(FIXED_BYTES + names + 32, 0);
+        file.read_exact(&mut head[FIXED_BYTES..]).ok()?;
+        let payload_bytes = metadata.len().checked_sub(head.len() as u64)?;
+        (payload_bytes <= MAX_PAYLOAD_BYTES).then_some((file, head, payload_bytes))
     }
 
-    /// Stores `payload` under `key`: other processes see the whole file or none.
+    /// Stores `payload` under `key`, with the names of the features that its module uses: other processes see the whole
+    /// file or none.
     ///
     /// # Errors
     /// A reason, as text. Nothing is left behind.
-    pub fn store(&self, key: &Key, payload: &[u8]) -> Result<(), String> {
+    pub fn store(&self, key: &Key, features: &[String], payload: &[u8]) -> Result<(), String> {
+        let names: String = features.iter().flat_map(|name| [name.as_str(), "\n"]).collect();
+        let head = header(key, &names, payload);
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let temporary = self.dir.join(format!(".{}-{serial}.tmp", std::process::id()));
-        let result = self.write(key, payload, &temporary);
+        let result = self.write(key, &head, payload, &temporary);
         if result.is_err() {
             // The reason to report is the one above.
             let _ = fs::remove_file(&temporary);
@@ -105,7 +136,7 @@ impl Cache {
         })
     }
 
-    fn write(&self, key: &Key, payload: &[u8], temporary: &Path) -> io::Result<()> {
+    fn write(&self, key: &Key, head: &[u8], payload: &[u8], temporary: &Path) -> io::Result<()> {
         // A process with this id that was killed while it wrote may have left the name behind.
         match fs::remove_file(temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -116,7 +147,7 @@ impl Cache {
             Some(file) => file,
             None => &OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?,
         };
-        file.write_all(&header(key, payload))?;
+        file.write_all(head)?;
         file.write_all(payload)?;
         file.sync_all()?;
         let target = self.path(key);
@@ -163,13 +194,17 @@ fn link(file: &File, name: &Path) -> io::Result<bool> {
     }
 }
 
-fn header(key: &Key, payload: &[u8]) -> [u8; HEADER_BYTES] {
-    let mut header = [0; HEADER_BYTES];
-    header[..8].copy_from_slice(MAGIC);
-    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    header[12..20].copy_from_slice(&(payload.len() as u64).to_le_bytes());
-    header[20..52].copy_from_slice(key);
-    header[52..].copy_from_slice(&Sha256::digest(payload));
+fn header(key: &Key, names: &str, payload: &[u8]) -> Vec<u8> {
+    let mut header = Vec::with_capacity(FIXED_BYTES + names.len() + 32);
+    header.extend(MAGIC);
+    header.extend(VERSION.to_le_bytes());
+    header.extend((payload.len() as u64).to_le_bytes());
+    header.extend(key);
+    header.extend(Sha256::digest(payload));
+    header.extend((names.len() as u32).to_le_bytes());
+    header.extend(names.as_bytes());
+    let sum = Sha256::digest(&header);
+    header.extend(sum);
     header
 }
 

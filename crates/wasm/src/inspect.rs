@@ -102,9 +102,15 @@ pub struct CustomSection {
 /// # Errors
 /// Every variant of [`Error`] except `TooLarge` (the caller's limit), `Limit` and `Internal`.
 pub fn inspect(bytes: &[u8]) -> Result<ModuleInfo, Error> {
+    inspect_known(bytes, || None)
+}
+
+/// The same. `known` gives the features of these very bytes if they were validated before; it is asked for them only
+/// when the bytes look like a module at all.
+pub fn inspect_known(bytes: &[u8], known: impl FnOnce() -> Option<Vec<String>>) -> Result<ModuleInfo, Error> {
     header::check_header(bytes)?;
     header::check_complete(bytes)?;
-    let features = features::validate(bytes)?;
+    let features = known().map_or_else(|| features::validate(bytes), Ok)?;
     let mut collector = Collector::default();
     collector.read(bytes)?;
     let memory_bytes: u128 =

@@ -1,13 +1,13 @@
 //! A compiled module: description, artifact, and where the artifact came from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::cache::{Cache, CacheStatus};
 use crate::compile;
 use crate::error::Error;
-use crate::inspect::{ModuleInfo, inspect};
+use crate::inspect::{ModuleInfo, inspect_known};
 use crate::limits::Limits;
 
 /// Bytes of a module that are accepted unless the caller says otherwise.
@@ -47,10 +47,23 @@ impl Module {
         if wasm.len() as u64 > options.max_bytes {
             return Err(Error::TooLarge { bytes: wasm.len() as u64, limit: options.max_bytes });
         }
-        let info = inspect(wasm)?;
+        let cache = open_cache(options.cache_dir.as_deref());
+        let info = known_or_inspected(wasm, cache.as_ref().ok())?;
         options.limits.check(&info)?;
-        let (artifact, cache) = artifact(wasm, options)?;
+        let (artifact, cache) = artifact(wasm, &info, cache)?;
         Ok(Self { info, artifact, cache })
+    }
+
+    /// Describes `wasm` without compiling it. A module whose artifact is in the cache was valid, and is not validated
+    /// again.
+    ///
+    /// # Errors
+    /// Those of [`crate::inspect`], and [`Error::TooLarge`].
+    pub fn describe(wasm: &[u8], options: &ModuleOptions) -> Result<ModuleInfo, Error> {
+        if wasm.len() as u64 > options.max_bytes {
+            return Err(Error::TooLarge { bytes: wasm.len() as u64, limit: options.max_bytes });
+        }
+        known_or_inspected(wasm, open_cache(options.cache_dir.as_deref()).as_ref().ok())
     }
 
     /// What the in-VM runtime loads: an ELF file of wasmtime's own kind.
@@ -98,11 +111,19 @@ fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("only maps with text keys, which JSON has")
 }
 
-fn artifact(wasm: &[u8], options: &ModuleOptions) -> Result<(Vec<u8>, CacheStatus), Error> {
-    let cache = match &options.cache_dir {
-        None => Err("no cache folder was given".to_owned()),
-        Some(dir) => Cache::open(dir),
-    };
+fn open_cache(dir: Option<&Path>) -> Result<Cache, String> {
+    dir.map_or_else(|| Err("no cache folder was given".to_owned()), Cache::open)
+}
+
+fn known_or_inspected(wasm: &[u8], cache: Option<&Cache>) -> Result<ModuleInfo, Error> {
+    inspect_known(wasm, || cache?.features(&compile::artifact_key(wasm).ok()?))
+}
+
+fn artifact(
+    wasm: &[u8],
+    info: &ModuleInfo,
+    cache: Result<Cache, String>,
+) -> Result<(Vec<u8>, CacheStatus), Error> {
     let cache = match cache {
         Ok(cache) => cache,
         Err(reason) => return Ok((compile::compile(wasm)?, CacheStatus::Off(reason))),
@@ -112,7 +133,7 @@ fn artifact(wasm: &[u8], options: &ModuleOptions) -> Result<(Vec<u8>, CacheStatu
         return Ok((artifact, CacheStatus::Hit));
     }
     let artifact = compile::compile(wasm)?;
-    let status = match cache.store(&key, &artifact) {
+    let status = match cache.store(&key, &info.features, &artifact) {
         Ok(()) => CacheStatus::Miss,
         Err(reason) => CacheStatus::Off(reason),
     };

@@ -59,6 +59,38 @@ fn the_second_load_is_a_hit_with_the_same_artifact() {
 }
 
 #[test]
+fn a_module_whose_artifact_is_there_is_described_as_without_one_and_not_validated_again() {
+    let parent = tempfile::tempdir().expect("temporary folder");
+    let options = ModuleOptions { cache_dir: Some(parent.path().join("c")), ..ModuleOptions::default() };
+    let wasm = wat::parse_str(
+        "(module (memory 1) (func (export \"f\") (param v128) (result v128 v128) local.get 0 local.get 0)
+           (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 9))))",
+    )
+    .expect("test module");
+    let plain = hlfuzz_wasm::inspect(&wasm).expect("valid");
+    assert_eq!(plain.features, ["multi-value", "bulk-memory", "simd"]);
+    assert_eq!(Module::describe(&wasm, &options).expect("valid"), plain);
+    Module::new(&wasm, &options).expect("compiles");
+    assert_eq!(Module::describe(&wasm, &options).expect("valid"), plain);
+    // the file says what was found then: with other names in it, and its sums right, these are what is said
+    let file =
+        fs::read_dir(parent.path().join("c")).expect("folder").next().expect("file").expect("entry").path();
+    let mut forged = fs::read(&file).expect("artifact");
+    let at = forged.windows(4).position(|bytes| bytes == b"simd").expect("a name");
+    forged[at..at + 4].copy_from_slice(b"SIMD");
+    fs::write(&file, &forged).expect("write");
+    assert_eq!(Module::describe(&wasm, &options).expect("valid"), plain, "a wrong sum is not believed");
+    let end = at + 5;
+    let sum = <sha2::Sha256 as sha2::Digest>::digest(&forged[..end]);
+    forged[end..end + 32].copy_from_slice(&sum);
+    fs::write(&file, &forged).expect("write");
+    assert_eq!(
+        Module::describe(&wasm, &options).expect("valid").features,
+        ["multi-value", "bulk-memory", "SIMD"]
+    );
+}
+
+#[test]
 fn folder_and_file_are_private() {
     let (_parent, dir, file) = filled();
     assert_eq!(fs::metadata(dir).expect("folder").mode() & 0o777, 0o700);
