@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
+from hypothesis.internal.constants_ast import Constants
 
 from hlfuzz.invariants import Case, Interface, Method
 from hlfuzz.invariants.generate import MAX_SEQUENCE
@@ -53,6 +56,21 @@ def cases(interface: Interface, seeds: tuple[bytes, ...] = ()) -> st.SearchStrat
     return st.one_of(single, sequence)
 
 
+class _OwnConstants(HypothesisProvider):
+    """Hypothesis's own way to draw, without the constants in the source of every loaded Python module.
+
+    Those say nothing about a guest, make cases depend on what else is loaded, take seconds to collect in a
+    large program, and are cached in the working directory.
+    """
+
+    @cached_property
+    def _local_constants(self) -> Constants:
+        return Constants()
+
+
+AVAILABLE_PROVIDERS["hlfuzz"] = _OwnConstants
+
+
 def batch(interface: Interface, seeds: tuple[bytes, ...], number: int, count: int) -> list[Case]:
     """Up to `count` cases that Hypothesis draws; the same `number` gives the same cases."""
     drawn: list[Case] = []
@@ -60,6 +78,7 @@ def batch(interface: Interface, seeds: tuple[bytes, ...], number: int, count: in
     @seed(number)
     @settings(
         max_examples=count,
+        backend="hlfuzz",
         database=None,
         deadline=None,
         phases=[Phase.generate],
