@@ -22,7 +22,7 @@ from hlfuzz.cli.options import (
 )
 from hlfuzz.cli.output import CLEAN, FINDINGS, console, errors_reported, print_json
 from hlfuzz.cli.values import parse_value
-from hlfuzz.cli.wasi import ArgOption, EnvOption, FileOption, StdinOption, WasiOption, wasi_of
+from hlfuzz.cli.wasi import AllowOption, ArgOption, EnvOption, FileOption, StdinOption, WasiOption, wasi_of
 from hlfuzz.errors import UsageError
 from hlfuzz.guest import Guest
 from hlfuzz.model import Call, CallRecord, Exited, ExternKind, FuncType, Ok, Outcome, Value
@@ -59,6 +59,7 @@ def run(
     wasi_env: EnvOption = None,
     wasi_stdin: StdinOption = None,
     wasi_file: FileOption = None,
+    wasi_allow: AllowOption = None,
     deadline: DeadlineOption = 1.0,
     core: Annotated[
         Path | None,
@@ -78,7 +79,7 @@ def run(
             host=host,
             stub_imports=stub_imports,
             deadline=deadline,
-            wasi=wasi_of(module, wasi, wasi_arg, wasi_env, wasi_stdin, wasi_file),
+            wasi=wasi_of(module, wasi, wasi_arg, wasi_env, wasi_stdin, wasi_file, wasi_allow),
         )
         call = Call(function, _arguments(target.guest, function, arguments or [], data))
         records: list[CallRecord] = []

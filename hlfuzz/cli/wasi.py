@@ -9,9 +9,25 @@ import typer
 
 from hlfuzz.errors import UsageError
 from hlfuzz.sandbox import Wasi
+from hlfuzz.sandbox.wasi.abi import GROUPS
 
 WasiOption = Annotated[
-    bool, typer.Option("--wasi", help="The guest is built for WASI: give it what the options --wasi-… say.")
+    bool,
+    typer.Option(
+        "--wasi",
+        help="The guest is built for WASI: give it what the options --wasi-… say, and all groups of "
+        "functions unless --wasi-allow names some. None of them reaches this machine.",
+    ),
+]
+AllowOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--wasi-allow",
+        metavar="GROUP",
+        show_default="all",
+        help=f"Allow only this group of functions, of {', '.join(GROUPS)}, and those of what other options "
+        "--wasi-… give. May be repeated.",
+    ),
 ]
 ArgOption = Annotated[
     list[str] | None,
@@ -37,21 +53,24 @@ def wasi_of(
     environ: list[str] | None,
     stdin: Path | None,
     files: list[str] | None,
+    allow: list[str] | None,
 ) -> Wasi | None:
     """What the options give; None without --wasi. Raises `UsageError`: an option without --wasi, one that is
-    no pair, a file that cannot be read."""
+    no pair, a file that cannot be read, an unknown group."""
     if not enabled:
-        if args or environ or stdin or files:
+        if args or environ or stdin or files or allow:
             raise UsageError("an option --wasi-… without --wasi: add --wasi")
         return None
+    named = bool(args) or not allow or "args" in allow
     return Wasi(
-        [module.name, *(args or ())],
+        [module.name, *(args or ())] if named else (),
         dict(_pair("--wasi-env", text) for text in environ or ()),
         stdin=b"" if stdin is None else _content("--wasi-stdin", stdin),
         files={
             path: _content("--wasi-file", Path(file))
             for path, file in (_pair("--wasi-file", text) for text in files or ())
         },
+        allow=allow or "all",
     )
 
 

@@ -273,7 +273,10 @@ class Sandbox(DispatchedCalls):
         `UsageError` for a sandbox opened without `wasi=`."""
         self._gate.check_owner()
         if self._process is None:
-            raise UsageError(f"no WASI ({self._guest.name}): open the sandbox with wasi=hlfuzz.Wasi(...)")
+            raise UsageError(
+                f"no WASI ({self._guest.name}): open the sandbox with "
+                'wasi=hlfuzz.Wasi(allow="all"), or one that names the groups of functions to allow'
+            )
         return self._process.activity()
 
     def reset(self) -> None:

@@ -113,7 +113,7 @@ def _check_names(guest: Guest, imports: tuple[Import, ...], host: Mapping[str, P
 
 def _how_to_give(wanted: Import) -> str:
     if wanted.module == WASI:
-        return "wasi=hlfuzz.Wasi(...)"
+        return 'wasi=hlfuzz.Wasi(allow="all"), or one that names the groups of functions to allow'
     return f"host={{{wanted.key!r}: {_EXAMPLE.get(wanted.kind, '...')}}}"
 
 

@@ -55,6 +55,17 @@ def test_a_wasi_guest_gets_what_the_options_say(command, document: Callable[...,
     }
 
 
+def test_groups_that_are_named_are_the_only_ones_besides_those_of_content(command, document) -> None:
+    allowed = ["--wasi", "--wasi-allow", "stdio", "--wasi-allow", "exit"]
+    found = document(*command, *allowed)["wasi"]
+    assert found["exit_code"] == 3
+    assert found["refused"] == {"args_get": 1, "path_unlink_file": 1}
+    found = document(*command, *allowed, "--wasi-arg", "Ada", "--wasi-file", "etc/motd=in")["wasi"]
+    assert [c["errno"] for c in found["calls"]] == ["SUCCESS"] * 4 + ["ROFS", "SUCCESS"]
+    found = document(*command, *allowed, "--wasi-allow", "args")["wasi"]
+    assert found["refused"] == {"path_unlink_file": 1}
+
+
 def test_what_it_writes_is_printed_without_its_control_characters(
     command, hlfuzz: Callable[..., Any]
 ) -> None:
@@ -71,6 +82,8 @@ def test_what_it_writes_is_printed_without_its_control_characters(
     [
         ([], "needs 5 imports"),
         (["--wasi-arg", "x"], "without --wasi"),
+        (["--wasi-allow", "exit"], "without --wasi"),
+        (["--wasi", "--wasi-allow", "network"], "unknown group"),
         (["--wasi", "--wasi-env", "x"], "no = in --wasi-env"),
         (["--wasi", "--wasi-file", "x=none"], "cannot read the file"),
     ],

@@ -273,7 +273,7 @@ def test_a_snapshot_is_not_used_in_a_forked_child(counter, path):
 
 
 def test_what_wasi_remembers_is_not_in_a_file(path):
-    wasi = Wasi(random_seed=3)
+    wasi = Wasi(random_seed=3, allow="all")
 
     def random_bytes(snapshot: Snapshot | None) -> bytes:
         with (

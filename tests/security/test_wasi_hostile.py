@@ -15,7 +15,13 @@ from tests.wasi_guest import DATA, OUT, SIZE, Calls, calls, forwarder
 
 FILES = {"a": b"A" * 5000, "d/e": b"E", "d/f/g": b"G"}
 WASI = Wasi(
-    ["prog", "x" * 100], {"A": "1"}, stdin=b"s" * 300, files=FILES, stdout_limit=2000, stderr_limit=10
+    ["prog", "x" * 100],
+    {"A": "1"},
+    stdin=b"s" * 300,
+    files=FILES,
+    stdout_limit=2000,
+    stderr_limit=10,
+    allow="all",
 )
 NASTY = [
     0,
@@ -170,7 +176,7 @@ def test_a_long_request_for_random_bytes_is_refused_before_any_are_made(engine, 
     wat = """(module (import "wasi_snapshot_preview1" "random_get" (func $r (param i32 i32) (result i32)))
       (memory (export "memory") 64) (func (export "f") (param i32) (result i32)
         (call $r (i32.const 0) (local.get 0))))"""
-    with Sandbox(guest(wat), engine=engine, transport="exit", wasi=Wasi()) as box:
+    with Sandbox(guest(wat), engine=engine, transport="exit", wasi=Wasi(allow="all")) as box:
         assert box.call("f", 1 << 20) == Errno.SUCCESS
         assert box.call("f", (1 << 20) + 1) == Errno.INVAL
 
@@ -180,7 +186,7 @@ def test_a_guest_without_memory_gets_faults(engine, guest):
       (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
       (func (export "f") (result i32)
         (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))"""
-    with Sandbox(guest(wat), engine=engine, transport="exit", wasi=Wasi()) as box:
+    with Sandbox(guest(wat), engine=engine, transport="exit", wasi=Wasi(allow="all")) as box:
         assert box.call("f") == Errno.FAULT
 
 
@@ -190,7 +196,7 @@ def test_a_flood_of_calls_does_not_fill_the_trace(engine, guest):
       (func (export "flood") (param i32) (loop (drop (call $f (i32.const 9)))
         (local.set 0 (i32.sub (local.get 0) (i32.const 1))) (br_if 0 (local.get 0)))))"""
     count = TRACE_LIMIT + 50
-    with Sandbox(guest(wat), engine=engine, transport="exit", wasi=Wasi(), deadline=20) as box:
+    with Sandbox(guest(wat), engine=engine, transport="exit", wasi=Wasi(allow="all"), deadline=20) as box:
         box.call("flood", count)
         found = box.wasi
         assert (len(found.trace), found.dropped, found.refused) == (TRACE_LIMIT, 50, {"proc_raise": count})

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from needs import missing
 
-from hlfuzz import Exited, Guest, GuestExited, LinkError, Ok, Sandbox, Wasi
+from hlfuzz import Exited, Guest, GuestExited, LinkError, Ok, Sandbox, StartError, Wasi
 from hlfuzz.bindings import Interface, client_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,12 +103,12 @@ def expected() -> list[Any]:
 
 @pytest.mark.parametrize("language", ["c", "go", "assemblyscript"])
 def test_a_typed_client_gets_the_answers_of_the_c_guest(engine, language):
-    assert answers(language, engine, Wasi()) == expected()
+    assert answers(language, engine, Wasi(allow="all")) == expected()
 
 
 @pytest.mark.parametrize("language", ["c", "go", "assemblyscript"])
 def test_a_guest_reads_its_files_and_its_complaints_are_kept(engine, language):
-    with opened(language, engine, Host(), Wasi(files=REFUSED)) as client:
+    with opened(language, engine, Host(), Wasi(files=REFUSED, allow="all")) as client:
         for _ in range(2):
             for name, verdict in ((b"bad.example", -1), (b"worse.example", -1), (b"bad", 1)):
                 assert client.invoke("on_new_connection", 1, name, 80) == verdict
@@ -120,20 +120,46 @@ def test_a_guest_reads_its_files_and_its_complaints_are_kept(engine, language):
 @pytest.mark.parametrize("language", ["c", "go", "assemblyscript"])
 def test_both_engines_see_the_same_calls_of_a_guest(language):
     def seen(engine: str) -> Any:
-        with opened(language, engine, Host(), Wasi(files=REFUSED)) as client:
+        with opened(language, engine, Host(), Wasi(files=REFUSED, allow="all")) as client:
             client.invoke("on_new_connection", 1, b"bad.example", 80)
             return client.sandbox.wasi
 
     assert seen("kvm") == seen("inprocess")
 
 
+NEEDED = {"c": [], "go": ["args", "environ", "clock"], "assemblyscript": []}
+"""The groups that docs/wasi.md says a language's runtime needs."""
+
+
+@pytest.mark.parametrize("language", ["c", "go", "assemblyscript"])
+def test_a_guest_needs_no_groups_but_those_that_the_page_names(language):
+    host = Host()
+    with opened(language, "kvm", host, Wasi(allow=NEEDED[language])) as client:
+        assert client.invoke("on_new_connection", 1, b"good.example", 80) == 1
+        assert client.invoke("on_data", b"ABCDEF") == -1
+        assert client.sandbox.wasi.stderr == b""
+        assert client.sandbox.wasi.refused == {"fd_write": 1}
+
+
+@pytest.mark.parametrize("missing", NEEDED["go"])
+def test_go_says_which_of_its_groups_is_missing(missing):
+    wasi = Wasi(allow={*NEEDED["go"], "stdio", "exit"} - {missing})
+    with pytest.raises(StartError) as caught:
+        opened("go", "kvm", Host(), wasi)
+    assert f"fatal error: {missing}_" in caught.value.__notes__[0]
+
+
 def test_without_wasi_such_a_guest_cannot_be_linked():
-    with pytest.raises(LinkError, match=r"wasi=hlfuzz\.Wasi"):
+    with pytest.raises(LinkError, match=r'wasi=hlfuzz\.Wasi\(allow="all"\)'):
         opened("c", "kvm", Host(), None)
 
 
 HELLO = Wasi(
-    ["hello", "Ada", "Bob"], {"GREETING": "good day"}, stdin=b"from stdin\n", files={"etc/motd": b"motd\n"}
+    ["hello", "Ada", "Bob"],
+    {"GREETING": "good day"},
+    stdin=b"from stdin\n",
+    files={"etc/motd": b"motd\n"},
+    allow="all",
 )
 
 
@@ -150,12 +176,14 @@ def test_a_command_runs_as_often_as_it_is_called(language):
 @pytest.mark.parametrize("language", ["c", "go"])
 def test_a_command_that_fails_says_so_with_its_code(language):
     guest = guests(language)["hello"]
-    with Sandbox(guest, engine="kvm", transport="exit", wasi=Wasi(["hello"]), deadline=10) as box:
+    with Sandbox(
+        guest, engine="kvm", transport="exit", wasi=Wasi(["hello"], allow="all"), deadline=10
+    ) as box:
         assert box.try_call("_start") == Exited(2)
         with pytest.raises(GuestExited, match="code 2"):
             box.call("_start")
         assert box.wasi.exit_code == 2
-    full = Wasi(["hello", "Ada"], stdin=b"x" * 100, stdout_limit=20)
+    full = Wasi(["hello", "Ada"], stdin=b"x" * 100, stdout_limit=20, allow="all")
     with Sandbox(guest, engine="kvm", transport="exit", wasi=full, deadline=10) as box:
         assert box.try_call("_start") == Exited(1)
         assert box.wasi.stderr.startswith(b"hello:")

@@ -26,7 +26,7 @@ from hlfuzz import (
 from hlfuzz.sandbox.engines import booting
 from tests.wasi_guest import DATA, OUT, Calls, calls, forwarder
 
-WASI = Wasi(["prog"], {"A": "1"}, stdin=b"0123456789", files={"f": b"abcdef"}, random_seed=3)
+WASI = Wasi(["prog"], {"A": "1"}, stdin=b"0123456789", files={"f": b"abcdef"}, random_seed=3, allow="all")
 
 
 def observed(call: Calls) -> tuple[Any, ...]:
@@ -116,14 +116,14 @@ def test_a_snapshot_has_what_wasi_remembers():
             assert in_context(again, observed) == expected
         assert [c.function for c in again.wasi.start.trace] == ["random_get", "clock_time_get", "fd_read"]
     with pytest.raises(SnapshotError, match="`wasi` is another"):
-        Sandbox(forwarder(), wasi=Wasi(random_seed=9), snapshot=snapshot, **options)
+        Sandbox(forwarder(), wasi=Wasi(random_seed=9, allow="all"), snapshot=snapshot, **options)
 
 
 def test_each_call_has_the_whole_limit_for_its_output(engine):
     for _ in range(2):
-        with calls(engine, Wasi(stdout_limit=4)) as (_, call):
+        with calls(engine, Wasi(stdout_limit=4, allow="all")) as (_, call):
             assert call.write(1, b"abcd") == (0, 4)
-    with Sandbox(forwarder(), engine=engine, transport="exit", wasi=Wasi(stdout_limit=4)) as box:
+    with Sandbox(forwarder(), engine=engine, transport="exit", wasi=Wasi(stdout_limit=4, allow="all")) as box:
         for _ in range(3):
             assert in_context(box, lambda call: call.write(1, b"abcd")) == (0, 4)
 
@@ -182,18 +182,20 @@ def test_a_guest_is_booted_once_for_each_configuration(boots):
     first = opened(WASI)
     assert first[1] is not None
     assert len(first[1].trace) == 3
-    same = Wasi(["prog"], {"A": "1"}, stdin=b"0123456789", files={"/f": b"abcdef"}, random_seed=3)
+    same = Wasi(
+        ["prog"], {"A": "1"}, stdin=b"0123456789", files={"/f": b"abcdef"}, random_seed=3, allow="all"
+    )
     for wasi in (WASI, same):
         assert opened(wasi) == first
     assert len(boots) == 1
-    assert opened(Wasi(random_seed=4, files={"f": b"abcdef"})) != first
+    assert opened(Wasi(random_seed=4, files={"f": b"abcdef"}, allow="all")) != first
     assert len(boots) == 2
 
 
 def test_snapshots_that_are_kept_are_bounded(boots):
     for seed in range(booting.KEPT + 2):
-        opened(Wasi(files={"f": b"abcdef"}, random_seed=seed))
-    opened(Wasi(files={"f": b"abcdef"}, random_seed=booting.KEPT + 1))
+        opened(Wasi(files={"f": b"abcdef"}, random_seed=seed, allow="all"))
+    opened(Wasi(files={"f": b"abcdef"}, random_seed=booting.KEPT + 1, allow="all"))
     assert len(boots) == booting.KEPT + 2
     assert len(booting._templates[forwarder()]) == booting.KEPT
 
@@ -215,7 +217,7 @@ def test_a_guest_that_ends_itself_when_it_starts_says_with_what_words(engine, gu
         (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 64)))
         (call $exit (i32.const 2))))"""
     with pytest.raises(StartError, match="exited with code 2") as caught:
-        Sandbox(guest(wat), engine=engine, transport="exit", wasi=Wasi())
+        Sandbox(guest(wat), engine=engine, transport="exit", wasi=Wasi(allow="all"))
     assert caught.value.__notes__ == ["standard error of the guest: no go"]
 
 
@@ -233,7 +235,9 @@ def test_a_host_function_that_lets_a_nested_exit_pass_ends_the_guest_with_it(eng
             caller.call("inner")
 
     for again, outcome in ((passes, Exited(4)), (catches, Ok())):
-        with Sandbox(guest(wat), {"env.again": again}, engine=engine, transport="exit", wasi=Wasi()) as box:
+        with Sandbox(
+            guest(wat), {"env.again": again}, engine=engine, transport="exit", wasi=Wasi(allow="all")
+        ) as box:
             assert box.try_call("outer") == outcome
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from typing import Final
+from typing import Final, Literal
 
 from hlfuzz.errors import UsageError
 from hlfuzz.sandbox.wasi.abi import GROUPS
@@ -18,19 +18,20 @@ _LAST_CLOCK: Final = (1 << 63) - 1
 
 
 class Wasi:
-    """What a WASI guest is given; immutable, for any number of sandboxes. Nothing is taken from this process.
+    """What a WASI guest is given; immutable, for any number of sandboxes. Nothing is taken from this process,
+    and what is not asked for here is refused: `Wasi()` gives nothing.
 
     Arguments:
-        args: command line, the program's name first.
-        environ: environment variables.
-        stdin: what standard input holds; then it is at its end.
+        args: command line, the program's name first. Any allows "args".
+        environ: environment variables. Any allow "environ".
+        stdin: what standard input holds; then it is at its end. Any bytes allow "stdio".
         stdout_limit, stderr_limit: bytes kept of each; writing more fails with ENOSPC.
-        files: a read-only directory, preopened as "/": content by path.
+        files: a read-only directory, preopened as "/": content by path. Any allow "files".
         clock: Unix time in nanoseconds when the guest starts. Time passes by `clock_step` nanoseconds each
             time it is asked for, and at once when the guest sleeps.
         random_seed: what random bytes are made from, 0 or above.
-        allow: groups of functions, of "args", "environ", "clock", "random", "stdio", "files", "poll", "exit";
-            None: all, with "files" only if there are any. What is left out is refused.
+        allow: further groups of functions, of "args", "environ", "clock", "random", "stdio", "files", "poll",
+            "exit". "all" instead of groups: all of them, with "files" only if there are any.
 
     Raises `UsageError` for a value out of range, a NUL in a text, an unknown group, a wrong path.
     """
@@ -61,7 +62,7 @@ class Wasi:
         clock: int = DEFAULT_CLOCK,
         clock_step: int = DEFAULT_STEP,
         random_seed: int = 0,
-        allow: Iterable[str] | None = None,
+        allow: Iterable[str] | Literal["all"] = (),
     ) -> None:
         self.args = tuple(_text("args", a) for a in args)
         self.environ = tuple(_variable(name, value) for name, value in (environ or {}).items())
@@ -72,7 +73,8 @@ class Wasi:
         self.clock = _number("clock", clock)
         self.clock_step = _number("clock_step", clock_step)
         self.random_seed = _number("random_seed", random_seed)
-        self.allow = _groups(allow, files)
+        content = {"args": self.args, "environ": self.environ, "stdio": self.stdin, "files": files}
+        self.allow = _groups(allow) | {group for group, given in content.items() if given}
         self._key: Hashable = (
             self.args,
             self.environ,
@@ -101,16 +103,16 @@ class Wasi:
         return f"<Wasi {' '.join(g for g in GROUPS if g in self.allow)}>"
 
 
-def _groups(allow: Iterable[str] | None, files: Mapping[str, bytes] | None) -> frozenset[str]:
-    if allow is None:
-        return frozenset(GROUPS if files else (g for g in GROUPS if g != "files"))
-    given = frozenset({allow} if isinstance(allow, str) else allow)
-    unknown = sorted(given - set(GROUPS))
+def _groups(allow: Iterable[str]) -> frozenset[str]:
+    if allow == "all":
+        return frozenset(GROUPS) - {"files"}
+    named = frozenset({allow} if isinstance(allow, str) else allow)
+    unknown = sorted(named - set(GROUPS))
     if unknown:
-        raise UsageError(f"unknown group (Wasi allow, {unknown[0]!r}): choose from {', '.join(GROUPS)}")
-    if files and "files" not in given:
-        raise UsageError("files that are not allowed (Wasi allow): add 'files', or give none")
-    return given
+        raise UsageError(
+            f"unknown group (Wasi allow, {unknown[0]!r}): choose from {', '.join(GROUPS)}, or allow='all'"
+        )
+    return named
 
 
 def _number(name: str, value: int) -> int:

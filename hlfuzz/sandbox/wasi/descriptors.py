@@ -204,7 +204,9 @@ def no_socket(process: Process, memory: Memory, number: int, *rest: int) -> None
 
 
 def _preopened(process: Process, number: int) -> None:
-    if not process.descriptor(number).preopened:
+    """Guests count the preopened directories so: that there is none is an answer, and no refusal."""
+    found = process.descriptors.get(number)
+    if found is None or not found.preopened:
         raise WasiError(Errno.BADF)
 
 

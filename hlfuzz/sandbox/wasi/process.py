@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from hlfuzz.sandbox.wasi.abi import Errno, Filetype, Rights, WasiError
+from hlfuzz.sandbox.wasi.abi import Errno, Filetype, Refused, Rights, WasiError
 from hlfuzz.sandbox.wasi.activity import Recorder, WasiActivity
 from hlfuzz.sandbox.wasi.config import Wasi
 from hlfuzz.sandbox.wasi.files import Node
@@ -162,10 +162,13 @@ class Process:
         return hashlib.shake_128(seed.encode()).digest(length)
 
     def descriptor(self, number: int) -> Descriptor:
-        """Raises `WasiError` BADF when it is not open."""
+        """Raises `WasiError` BADF when it is not open, `Refused` where that is because its group is not
+        allowed."""
         found = self.descriptors.get(number)
         if found is None:
-            raise WasiError(Errno.BADF)
+            group = "stdio" if number < PREOPEN else "files" if number == PREOPEN else None
+            given = group is None or group in self.wasi.allow
+            raise (WasiError if given else Refused)(Errno.BADF)
         return found
 
     def directory(self, number: int, right: Rights) -> tuple[Descriptor, Node]:

@@ -101,5 +101,5 @@ def _not_allowed(process: Process, memory: Memory, *args: int) -> None:
 
 
 def _not_allowed_exit(process: Process, memory: Memory, code: int) -> None:
-    message = f"the guest exited with code {code}, and 'exit' is not among what Wasi allows"
+    message = f"the guest exited with code {code}, and 'exit' is not among what Wasi allows: add it to allow"
     raise AbiViolation(message, Violation(message))
