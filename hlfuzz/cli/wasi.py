@@ -61,7 +61,8 @@ def wasi_of(
         if args or environ or stdin or files or allow:
             raise UsageError("an option --wasi-… without --wasi: add --wasi")
         return None
-    named = bool(args) or not allow or "args" in allow
+    groups = "all" if not allow or allow == ["all"] else allow
+    named = bool(args) or groups == "all" or "args" in groups
     return Wasi(
         [module.name, *(args or ())] if named else (),
         dict(_pair("--wasi-env", text) for text in environ or ()),
@@ -70,7 +71,7 @@ def wasi_of(
             path: _content("--wasi-file", Path(file))
             for path, file in (_pair("--wasi-file", text) for text in files or ())
         },
-        allow=allow or "all",
+        allow=groups,
     )
 
 

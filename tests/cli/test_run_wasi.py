@@ -66,6 +66,11 @@ def test_groups_that_are_named_are_the_only_ones_besides_those_of_content(comman
     assert found["refused"] == {"path_unlink_file": 1}
 
 
+def test_all_groups_may_be_named_at_once(command, document) -> None:
+    named = document(*command, "--wasi", "--wasi-allow", "all")["wasi"]
+    assert named == document(*command, "--wasi")["wasi"]
+
+
 def test_what_it_writes_is_printed_without_its_control_characters(
     command, hlfuzz: Callable[..., Any]
 ) -> None:
