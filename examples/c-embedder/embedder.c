@@ -1,6 +1,7 @@
 /* A host in C: loads a guest, gives it one host function, and shows what happens when the guest misbehaves.
  *
- *     embedder guest.wasm */
+ *     embedder guest.wasm
+ *     embedder guest.elf */
 #include <hlfuzz.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,12 @@ static uint8_t *read_file(const char *path, size_t *len) {
     }
     if (file) fclose(file);
     return bytes;
+}
+
+/* A Wasm module, or a native guest: apart from this they are used alike. */
+static hl_module *load(const uint8_t *bytes, size_t len, hl_error *error) {
+    int native = len >= 4 && memcmp(bytes, "\177ELF", 4) == 0;
+    return (native ? hl_module_new_elf : hl_module_new)(bytes, len, NULL, error);
 }
 
 /* Answers host calls until the call has ended. */
@@ -110,7 +117,7 @@ int main(int argc, char **argv) {
     size_t len;
     uint8_t *bytes = read_file(argv[1], &len);
     hl_error error = {.size = sizeof error};
-    hl_module *module = hl_module_new(bytes, len, NULL, &error);
+    hl_module *module = load(bytes, len, &error);
     free(bytes);
     hl_template *booted = module ? hl_template_new(module, NULL, &error) : NULL;
     hl_sandbox_options options = {.size = sizeof options, .transport = HL_TRANSPORT_EXIT, .cpu = -1};

@@ -1,6 +1,7 @@
 // The same host in C++17: objects close themselves, host functions are lambdas, outcomes are data.
 //
 //     embedder guest.wasm
+//     embedder guest.elf
 #include <hlfuzz.hpp>
 
 #include <fstream>
@@ -13,6 +14,12 @@ namespace {
 std::vector<std::uint8_t> read_file(const char *path) {
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// A Wasm module, or a native guest: apart from this they are used alike.
+hlfuzz::Module load(const std::vector<std::uint8_t> &guest) {
+    const bool native = std::string(guest.begin(), guest.end()).rfind("\177ELF", 0) == 0;
+    return native ? hlfuzz::Module::native(guest.data(), guest.size()) : hlfuzz::Module(guest.data(), guest.size());
 }
 
 // The host function env.price.
@@ -30,7 +37,7 @@ std::vector<hl_value> price(const hlfuzz::HostCall &call) {
 class Till {
 public:
     explicit Till(const std::vector<std::uint8_t> &guest)
-        : module(guest.data(), guest.size()), booted(module), box(booted, options()) {}
+        : module(load(guest)), booted(module), box(booted, options()) {}
 
     hlfuzz::Outcome with_bytes(const char *name, std::uint32_t form, std::string_view text, std::uint32_t flags) {
         const hl_value none[2] = {hlfuzz::i32(0), hlfuzz::i32(0)};

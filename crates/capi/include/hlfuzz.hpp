@@ -65,6 +65,12 @@ public:
     Module(const std::uint8_t *bytes, std::size_t len, const hl_module_options &options = sized<hl_module_options>())
         : it(detail::made([&](hl_error *error) { return hl_module_new(bytes, len, &options, error); })) {}
 
+    /// A native guest from the bytes of its ELF program. Throws `Error`.
+    static Module native(const std::uint8_t *bytes, std::size_t len,
+                         const hl_module_options &options = sized<hl_module_options>()) {
+        return Module(detail::made([&](hl_error *error) { return hl_module_new_elf(bytes, len, &options, error); }));
+    }
+
     /// Takes over a module that another function of hlfuzz.h has made.
     explicit Module(hl_module *module) : it(module) {}
 
