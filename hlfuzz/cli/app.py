@@ -21,7 +21,7 @@ from hlfuzz.cli.stamp import stamp
 
 app = typer.Typer(
     name="hlfuzz",
-    help="Test untrusted Wasm guests in micro-VMs: run, check and fuzz them.",
+    help="Test untrusted Wasm and native guests in micro-VMs: run, check and fuzz them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -53,7 +53,7 @@ def hlfuzz_command(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Test untrusted Wasm guests in micro-VMs: run, check and fuzz them."""
+    """Test untrusted Wasm and native guests in micro-VMs: run, check and fuzz them."""
 
 
 def main() -> None:
