@@ -54,7 +54,10 @@ def versions(folder: Path) -> Iterator[None]:
 def is_whole_artifact(path: Path) -> bool:
     # crates/wasm/src/cache.rs: magic 8, version 4, payload length 8, key 32, SHA-256 32, payload
     data = path.read_bytes()
-    payload = data[84:]
+    head = 88 + int.from_bytes(data[84:88], "little")
+    if data[head : head + 32] != hashlib.sha256(data[:head]).digest():
+        return False
+    payload = data[head + 32 :]
     length, key, digest = int.from_bytes(data[12:20], "little"), data[20:52], data[52:84]
     return length == len(payload) and key.hex() == path.name and digest == hashlib.sha256(payload).digest()
 

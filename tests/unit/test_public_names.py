@@ -16,7 +16,8 @@ PUBLIC = {
     "providers": {"HostFunction", "Caller", "Memory", "Table", "Global"},
     "wasi": {"Wasi", "WasiActivity", "WasiCall"},
     "values": {"Value", "Float32", "Float64"},
-    "outcomes": {"Outcome", "Ok", "Trap", "Timeout", "Violation", "HostError", "Exited", "LimitExceeded", "Frame"},
+    "outcomes": {"Outcome", "Ok", "Trap", "Timeout", "Violation", "HostError", "Exited", "LimitExceeded"},
+    "evidence": {"Frame"},
     "records": {"Call", "CallRecord", "HostCallRecord"},
     "errors": {
         "HlfuzzError", "UsageError", "ModuleError", "LinkError", "StartError", "EnvironmentProblem",

@@ -55,7 +55,7 @@ impl Host {
         }
         // SAFETY: a new descriptor of /dev/kvm that nobody else owns.
         let kvm = unsafe { Kvm::from_raw_fd(fd) };
-        let api_version = number("asking KVM for its version", || kvm.get_api_version())?;
+        let api_version = number("asking /dev/kvm for its version", || kvm.get_api_version())?;
         if api_version != 12 {
             return Err(Error::new(
                 Kind::NoKvm,
