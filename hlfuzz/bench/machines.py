@@ -54,7 +54,7 @@ def booted(module: Module) -> Template:
     """Its snapshot."""
     boot = Boot(
         module,
-        "the benchmark's guest",
+        "a guest of the benchmark",
         memory_bytes=0,
         table_elements=0,
         stack_bytes=0,

@@ -8,12 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from hlfuzz.bench.machines import machine
+from hlfuzz.bench.machines import booted, machine
 from hlfuzz.bench.row import Row, Samples
 from hlfuzz.errors import EnvironmentProblem
 from hlfuzz.guest import Guest, native_include
 from hlfuzz.model import ExternKind, FuncType
-from hlfuzz.vmm import Boot, Module, Slots
+from hlfuzz.vmm import Module, Slots
 from hlfuzz.vmm.measure import Floor, measure_call, measure_floor
 
 GUEST: Final = """
@@ -39,21 +39,7 @@ def echo(rounds: int, block: int) -> Row:
     """128 bytes in, the guest copies them, strict reset."""
     program = _compiled()
     exports = {e.name: e for e in Guest.from_elf(program).info.exports if e.kind is ExternKind.FUNC}
-    boot = Boot(
-        Module(program, "the benchmark's native guest", max_bytes=0, cache=None, elf=True),
-        "the benchmark's native guest",
-        memory_bytes=0,
-        table_elements=0,
-        stack_bytes=0,
-        cpu_us=0,
-        wall_us=0,
-        globals=(),
-    )
-    try:
-        boot.run()
-        template = boot.finish()
-    finally:
-        boot.close()
+    template = booted(Module(program, "the benchmark's native guest", max_bytes=0, cache=None, elf=True))
     vm = machine(template, "exit", "strict")
     try:
         types = {name: e.type for name, e in exports.items() if isinstance(e.type, FuncType)}

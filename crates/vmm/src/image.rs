@@ -102,12 +102,43 @@ pub(crate) fn build_boundary(
     Ok(())
 }
 
-/// Copies a segment into RAM and maps its pages.
-pub(crate) fn place_segment(tables: &mut Tables<'_>, segment: &Segment<'_>) -> Result<()> {
-    let start = segment.address as usize;
-    tables.ram()[start..start + segment.bytes.len()].copy_from_slice(segment.bytes);
-    let pages = segment.pages();
-    tables.map(pages.start, pages.end - pages.start, segment.access)
+/// What has been put into guest RAM, as a layout lists it.
+#[derive(Default)]
+pub(crate) struct Placed {
+    pub text: Vec<Range<u64>>,
+    pub writable: Vec<Range<u64>>,
+    pub readable: Vec<Range<u64>>,
+}
+
+impl Placed {
+    /// Copies a segment into RAM and maps its pages, which are returned.
+    pub(crate) fn segment(&mut self, tables: &mut Tables<'_>, segment: &Segment<'_>) -> Result<Range<u64>> {
+        let start = segment.address as usize;
+        tables.ram()[start..start + segment.bytes.len()].copy_from_slice(segment.bytes);
+        let pages = segment.pages();
+        tables.map(pages.start, pages.end - pages.start, segment.access)?;
+        match segment.access {
+            Access::ReadExecute => self.text.push(pages.clone()),
+            Access::ReadWrite => self.writable.push(pages.clone()),
+            _ => {}
+        }
+        self.readable.push(pages.clone());
+        Ok(pages)
+    }
+
+    /// Maps `len` zeroed bytes for reading and writing, an unmapped page after `before`, which is the end of something.
+    pub(crate) fn fresh(&mut self, tables: &mut Tables<'_>, before: u64, len: u64) -> Result<Range<u64>> {
+        let range = before + map::PAGE..before + map::PAGE + up(len);
+        tables.map(range.start, range.end - range.start, Access::ReadWrite)?;
+        self.writable.push(range.clone());
+        Ok(range)
+    }
+
+    /// In order, without ranges that touch; what may be written may be read.
+    pub(crate) fn merged(mut self) -> Self {
+        self.readable.extend(self.writable.iter().cloned());
+        Self { text: self.text, writable: merged(self.writable), readable: merged(self.readable) }
+    }
 }
 
 impl Image for Spec<'_> {
@@ -138,23 +169,15 @@ impl Image for Spec<'_> {
         let ram_len = ram.len() as u64;
         let mut tables = Tables::new(ram);
         build_ring0(&mut tables)?;
-        let (mut text, mut writable, mut readable) = (Vec::new(), Vec::new(), Vec::new());
+        let mut placed = Placed::default();
         // the stack, ending in the hot page; everything below it down to the runtime's read-only part is its guard
         let stack =
             map::RUNTIME_DATA - up(self.wasm_stack + RUNTIME_STACK)..map::RUNTIME_DATA + map::HOT_STACK;
         tables.map(stack.start, map::RUNTIME_DATA + map::PAGE - stack.start, Access::ReadWrite)?;
-        writable.push(stack.start..map::RUNTIME_DATA + map::PAGE);
+        placed.writable.push(stack.start..map::RUNTIME_DATA + map::PAGE);
         let mut at = map::RUNTIME_DATA + map::PAGE;
         for segment in runtime_segments(self.runtime)? {
-            place_segment(&mut tables, &segment)?;
-            let pages = segment.pages();
-            at = at.max(pages.end);
-            match segment.access {
-                Access::ReadExecute => text.push(pages.clone()),
-                Access::ReadWrite => writable.push(pages.clone()),
-                _ => {}
-            }
-            readable.push(pages);
+            at = at.max(placed.segment(&mut tables, &segment)?.end);
         }
         let entry = runtime_elf(self.runtime)?.entry()?;
 
@@ -166,19 +189,12 @@ impl Image for Spec<'_> {
         for range in compiled.executable_sections()? {
             let range = artifact.start + range.start..artifact.start + range.end;
             tables.map(range.start, range.end - range.start, Access::ReadExecute)?;
-            text.push(range);
+            placed.text.push(range);
         }
-        readable.push(artifact.clone());
+        placed.readable.push(artifact.clone());
 
-        // an unmapped guard page lies before and after each of these
-        let mut place = |before: u64, len: u64| -> Result<Range<u64>> {
-            let range = before + map::PAGE..before + map::PAGE + up(len);
-            tables.map(range.start, range.end - range.start, Access::ReadWrite)?;
-            writable.push(range.clone());
-            Ok(range)
-        };
-        let heap = place(artifact.end, self.heap)?;
-        let arena = place(heap.end, self.arena)?;
+        let heap = placed.fresh(&mut tables, artifact.end, self.heap)?;
+        let arena = placed.fresh(&mut tables, heap.end, self.arena)?;
         let record = Boot {
             heap: heap.start,
             heap_len: heap.end - heap.start,
@@ -192,8 +208,7 @@ impl Image for Spec<'_> {
             flags: if self.grow_traps { hlfuzz_abi::boot_flag::GROW_TRAPS } else { 0 },
         };
         build_boundary(&mut tables, &record, true, true)?;
-        readable.extend(writable.iter().cloned());
-        let readable = merged(readable);
+        let Placed { text, writable, readable } = placed.merged();
         let below = readable.iter().map(|range| range.end).filter(|end| *end <= stack.start).max();
         Ok(Layout {
             guest: Guest::Wasm,
@@ -205,7 +220,7 @@ impl Image for Spec<'_> {
             stack,
             heap,
             arena,
-            writable: merged(writable),
+            writable,
             readable,
             whole: 0..ram_len,
         })

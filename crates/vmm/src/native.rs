@@ -5,8 +5,8 @@
 
 use crate::elf::{Elf, Header, PT_LOAD, Segment};
 use crate::error::{Kind, Result};
-use crate::image::{Image, build_boundary, filled_tables, place_segment, up, with_guards};
-use crate::layout::{Guest, Layout, merged};
+use crate::image::{Image, Placed, build_boundary, filled_tables, up, with_guards};
+use crate::layout::{Guest, Layout};
 use crate::tables::{Access, Tables, build_ring0};
 use hlfuzz_abi::{Boot, map};
 use std::collections::HashSet;
@@ -353,26 +353,13 @@ impl Image for Spec<'_> {
         let ram_len = ram.len() as u64;
         let mut tables = Tables::new(ram);
         build_ring0(&mut tables)?;
-        let (mut text, mut writable, mut readable) = (Vec::new(), Vec::new(), Vec::new());
+        let mut placed = Placed::default();
         for segment in &self.program.segments {
-            place_segment(&mut tables, segment)?;
-            match segment.access {
-                Access::ReadExecute => text.push(segment.pages()),
-                Access::ReadWrite => writable.push(segment.pages()),
-                _ => {}
-            }
-            readable.push(segment.pages());
+            placed.segment(&mut tables, segment)?;
         }
-        // an unmapped guard page lies before and after each of these
-        let mut place = |before: u64, len: u64| -> Result<Range<u64>> {
-            let range = before + map::PAGE..before + map::PAGE + up(len);
-            tables.map(range.start, range.end - range.start, Access::ReadWrite)?;
-            writable.push(range.clone());
-            Ok(range)
-        };
         let below = self.end();
-        let stack = place(below + STACK_GUARD - map::PAGE, self.stack)?;
-        let heap = place(stack.end, self.heap)?;
+        let stack = placed.fresh(&mut tables, below + STACK_GUARD - map::PAGE, self.stack)?;
+        let heap = placed.fresh(&mut tables, stack.end, self.heap)?;
         let record = Boot {
             heap: heap.start,
             heap_len: heap.end - heap.start,
@@ -380,7 +367,7 @@ impl Image for Spec<'_> {
             ..Boot::default()
         };
         build_boundary(&mut tables, &record, false, false)?;
-        readable.extend(writable.iter().cloned());
+        let Placed { text, writable, readable } = placed.merged();
         Ok(Layout {
             guest: Guest::Native,
             entry: self.program.elf.entry()?,
@@ -391,8 +378,8 @@ impl Image for Spec<'_> {
             stack,
             heap,
             arena: 0..0,
-            writable: merged(writable),
-            readable: merged(readable),
+            writable,
+            readable,
             whole: 0..ram_len,
         })
     }
