@@ -38,7 +38,7 @@ GUEST = """(module
   (func (export "grow") (result i32) (memory.grow (i32.const 8)))
   (func (export "crash") (unreachable))
   (func (export "spin") (loop (br 0))))"""
-DEADLINE = 0.005
+DEADLINE = 0.05
 STEPS = 12
 """Pieces of work in a round, beside those of the pool's threads."""
 LEASES = 30

@@ -73,7 +73,8 @@ unsafe impl MemoryCreator for Arena {
         }
         self.next.store(start + capacity, Relaxed);
         // the heap of collected values is no memory of the module
-        let entry = if reserved.is_some_and(|bytes| bytes > 0) { None } else { self.table.add(start, minimum) };
+        let entry =
+            if reserved.is_some_and(|bytes| bytes > 0) { None } else { self.table.add(start, minimum) };
         Ok(Box::new(Window { start, size: minimum, capacity, table: self.table, entry }))
     }
 }
