@@ -16,6 +16,7 @@ from hlfuzz.model import Call, CallRecord, Failure, HostCallRecord, LimitExceede
 from hlfuzz.sandbox.calls import Calls, as_outcome
 from hlfuzz.sandbox.context import CallContext
 from hlfuzz.sandbox.dispatch.calls import Dispatch, DispatchedCalls, open_lane
+from hlfuzz.sandbox.dispatch.lane import Lane
 from hlfuzz.sandbox.engines.base import EngineName, Options, Returned
 from hlfuzz.sandbox.engines.choose import open_engine
 from hlfuzz.sandbox.evidence import Evidence
@@ -66,6 +67,8 @@ class Sandbox(DispatchedCalls):
     """
 
     _context: CallContext | None = None
+    _process: Process | None = None
+    _lane: Lane | None = None
 
     def __init__(
         self,
@@ -106,7 +109,7 @@ class Sandbox(DispatchedCalls):
         self._guest = guest
         self._gate = gate = Gate()
         providers = dict(host or {})
-        self._process: Process | None = None
+        self._process = None
         if wasi is not None:
             self._process, functions = provide(guest, wasi, providers)
             providers.update(functions)
@@ -358,8 +361,6 @@ class Sandbox(DispatchedCalls):
         open."""
         box._gate = gate
         box._guest = self._guest
-        box._process = self._process
-        box._lane = self._lane
         box._host = self._host
         box._engine = self._engine
         box._calls = self._calls
@@ -367,9 +368,11 @@ class Sandbox(DispatchedCalls):
         box._with_bytes = self._with_bytes
         box._trace = self._trace
         if self._process is not None:
+            box._process = self._process
             self._process.begin()  # what it noted is the last holder's
-        self._host.adopt(gate)
+        self._host.gate = gate
         if self._lane is not None:
+            box._lane = self._lane
             self._lane.adopt(gate)
 
     def recover(self) -> bool:

@@ -178,7 +178,8 @@ class HostCalls:
         """The limit that the host function which ended last has exceeded."""
         self._guest = guest
         self._linked = linked if lane is None else linked.map(settling)
-        self._gate = gate
+        self.gate = gate
+        """Whose holder host functions run for."""
         self._lane = lane
         self._with_references = {
             index
@@ -213,18 +214,18 @@ class HostCalls:
         function = self._linked.functions[index]
         results: tuple[Value, ...] = ()
         caller = (
-            Caller(self._guest, engine, self._gate, self.calls, self._lane, wanted.key, self._most_bytes)
+            Caller(self._guest, engine, self.gate, self.calls, self._lane, wanted.key, self._most_bytes)
             if function.caller
             else None
         )
-        self._gate.enter_host()
+        self.gate.enter_host()
         try:
             returned = function.fn(*args) if caller is None else function.fn(caller, *args)
             if caller is not None and caller.exceeded is not None:  # the function has caught the error
                 raise failed(wanted.key, caller.exceeded)
             results = canonical_results(returned, type_)
         finally:
-            self._gate.leave_host()
+            self.gate.leave_host()
             if caller is not None:
                 caller.expire()
             self._exceeded = None if caller is None else caller.exceeded
@@ -232,12 +233,8 @@ class HostCalls:
                 self.records.append(HostCallRecord(wanted.key, args, results))
         return results
 
-    def adopt(self, gate: Gate) -> None:
-        """Host functions run for the holder of `gate` from now on."""
-        self._gate = gate
-
     def unwound(self, depth: int) -> None:
-        self._gate.unwind(depth)
+        self.gate.unwind(depth)
 
     def failure(self, index: int, error: Exception) -> HostError | Violation | Exited | LimitExceeded:
         if self._exceeded is not None:  # whatever the host function made of it

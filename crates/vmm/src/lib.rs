@@ -14,6 +14,8 @@ pub mod handshake;
 pub mod ready;
 
 #[cfg(not(loom))]
+mod again;
+#[cfg(not(loom))]
 mod dirty;
 #[cfg(not(loom))]
 mod elf;
@@ -31,8 +33,7 @@ mod tables;
 mod wipe;
 
 #[cfg(not(loom))]
-pub mod again;
-mod boot;
+pub mod boot;
 #[cfg(not(loom))]
 pub mod cpus;
 #[cfg(not(loom))]

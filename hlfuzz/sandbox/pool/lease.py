@@ -30,7 +30,6 @@ class LeasedSandbox(Sandbox):
         slot.thread = ident = get_ident()
         slot.gate = gate = LentGate(ident)
         slot.since_ns = now_ns
-        slot.counters.leases += 1
         slot.box.hand_to(self, gate)
 
     def is_spotless(self) -> bool:
@@ -41,7 +40,7 @@ class LeasedSandbox(Sandbox):
             self._gate.box == get_ident()
             and not engine.troubled
             and self._lane is None
-            and bool(engine.is_clean())
+            and engine.is_clean() != 0
         )
 
     def settle(self) -> bool:
@@ -66,5 +65,7 @@ class LeasedSandbox(Sandbox):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not self._gate.is_closed:
+        if self.is_spotless():
+            self.pool.take_back(self.slot)
+        elif not self._gate.is_closed:
             self.pool.put_back(self, failed=error is not None)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-import time
 import warnings
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from threading import get_ident
+from time import monotonic_ns
 from types import TracebackType
 from typing import Any
 from weakref import WeakSet
@@ -89,7 +89,7 @@ class Pool:
         `timeout` in seconds; None: the pool's `lease_timeout`. Who has waited longest is served first. Raises
         `PoolTimeout`, `SandboxClosed` when the pool is closed, and as `Sandbox` where one has to be made.
         """
-        now = time.monotonic_ns()
+        now = monotonic_ns()
         stock = self._stock
         if self._home:
             self._check()
@@ -98,7 +98,6 @@ class Pool:
         else:
             try:
                 slot = self._idle.pop()
-                slot.counters.quick += 1
             except IndexError:
                 slot = self._wait(timeout, now)
         # One that was waited for is leased since it was there.
@@ -111,13 +110,12 @@ class Pool:
     @asynccontextmanager
     async def alease(self, timeout: float | None = None) -> AsyncGenerator[LeasedSandbox]:
         """`lease` for a task: `async with pool.alease() as box`. While none is free other tasks run."""
-        now = time.monotonic_ns()
+        now = monotonic_ns()
         self._check()
         slot = None
         if not self._waiting:
             with suppress(IndexError):
                 slot = self._idle.pop()
-                slot.counters.quick += 1
         if slot is None:
             waiter = TaskWaiter()
             seconds = self._lease_timeout if timeout is None else timeout
@@ -129,7 +127,7 @@ class Pool:
                 self._stock.refund(waiter)
                 raise
             slot = self._served(waiter, now)
-        with LeasedSandbox(self, slot, time.monotonic_ns()) as box:
+        with LeasedSandbox(self, slot, monotonic_ns()) as box:
             yield box
 
     def release(self, box: LeasedSandbox) -> None:
@@ -142,7 +140,7 @@ class Pool:
     def put_back(self, box: LeasedSandbox, *, failed: bool) -> None:
         """`release`; `failed`: an exception is on its way, so an open context is no surprise."""
         if box.is_spotless():
-            self._take_back(box.slot, alive=True)
+            self.take_back(box.slot)
             return
         slot = box.slot
         had_context = alive = False
@@ -155,9 +153,9 @@ class Pool:
         except HlfuzzError:  # it is dead
             pass
         except BaseException:
-            self._take_back(slot, alive=False)
+            self.take_back(slot, alive=False)
             raise
-        self._take_back(slot, alive=alive)
+        self.take_back(slot, alive)
         if had_context and not failed:
             warnings.warn(
                 "sandbox went back to its pool with an open call context: it was reset all the same; call "
@@ -223,23 +221,25 @@ class Pool:
 
     def _served(self, waiter: ThreadWaiter | TaskWaiter, begin_ns: int) -> Slot:
         slot = self._stock.served(waiter, begin_ns)
-        slot.since_ns = time.monotonic_ns()
+        slot.since_ns = monotonic_ns()
         if self._evictor is not None and self._stock.size > self._stock.smallest:
             self._evictor.wake()
         return slot
 
-    def _take_back(self, slot: Slot, *, alive: bool) -> None:
-        assert slot.gate is not None
-        slot.gate.end_lease()
+    def take_back(self, slot: Slot, alive: bool = True) -> None:
+        """End a lease; `alive`: the sandbox is at its snapshot, and may serve the next one."""
+        gate = slot.gate
+        assert gate is not None
+        gate.end_lease()
         slot.gate = None
-        now = time.monotonic_ns()
+        now = monotonic_ns()
         counters, ns = slot.counters, now - slot.since_ns
         counters.returns += 1
         held = counters.held  # as its `add`, without a call
         held.counts[ns.bit_length()] += 1
         held.total_ns += ns
         slot.since_ns = now
-        if alive and counters.leases < self._max_leases:
+        if alive and counters.returns < self._max_leases:
             self._idle.append(slot)
             if self._waiting or self._stock.over:
                 self._stock.look_again()
@@ -255,14 +255,15 @@ class Pool:
             for slot in stock.slots:
                 total.merge(slot.counters)
             in_use = sum(slot.gate is not None for slot in stock.slots)
-            waited.counts[0] += total.quick
+            leased = total.returns + in_use
+            waited.counts[0] += max(0, leased - waited.count)
             metrics = PoolMetrics(
                 size=len(stock.slots),
                 idle=len(stock.slots) - in_use,
                 in_use=in_use,
                 waiting=len(stock.waiting),
                 created=stock.created,
-                leased=total.leases,
+                leased=leased,
                 returned=total.returns,
                 evicted=stock.evicted,
                 replaced=stock.replaced,

@@ -13,20 +13,16 @@ from hlfuzz.sandbox.pool.histogram import Histogram
 class Counters:
     """What is counted of a sandbox, or of several."""
 
-    leases: int = 0
     returns: int = 0
+    """Leases that ended. One that has not is known by the slot's gate."""
     resets: int = 0
-    quick: int = 0
-    """Leases that found it idle."""
     held: Histogram = field(default_factory=Histogram)
     """Durations of its leases."""
 
     def merge(self, other: Counters) -> None:
         """Count what `other` has counted."""
-        self.leases += other.leases
         self.returns += other.returns
         self.resets += other.resets
-        self.quick += other.quick
         self.held.merge(other.held)
 
 
