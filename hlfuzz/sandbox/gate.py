@@ -24,8 +24,8 @@ class Gate:
     """Ident of the thread that may call the open context, or 0."""
 
     def __init__(self) -> None:
-        self._owner = get_ident()
-        self.box = self._owner
+        self.owner = get_ident()
+        self.box = self.owner
         """Ident of the thread that may call the sandbox itself, or 0."""
         _gates.add(self)
 
@@ -90,12 +90,12 @@ class Gate:
 
     def check_owner(self) -> None:
         """Raise unless the owner thread may look at the sandbox's state, call in progress or not."""
-        if self._forked or self._closed or self._away or get_ident() != self._owner:
+        if self._forked or self._closed or self._away or get_ident() != self.owner:
             self.refuse()
 
     def check_thread(self) -> None:
         """Raise unless the owner thread may ask for calls, now or later."""
-        if self._forked or self._closed or get_ident() != self._owner:
+        if self._forked or self._closed or get_ident() != self.owner:
             self.refuse()
 
     def check_idle(self) -> None:
@@ -120,7 +120,7 @@ class Gate:
             raise SandboxClosed("sandbox went back to its pool (used after its lease): lease one again")
         if self._closed:
             raise SandboxClosed("sandbox is closed (call after close): open a new one")
-        if get_ident() != self._owner:
+        if get_ident() != self.owner:
             raise WrongThread("sandbox used from a thread that did not open it: open one in each thread")
         if self._outside:
             raise ContextBusy("a dispatched call is in progress: await it first, or use acall, which queues")
@@ -132,8 +132,8 @@ class Gate:
 
     def _settle(self) -> None:
         usable = not (self._closed or self._forked or self._host_depth or self._outside)
-        self.box = self._owner if usable and not self._context_open else 0
-        self.context = self._owner if usable and self._context_open else 0
+        self.box = self.owner if usable and not self._context_open else 0
+        self.context = self.owner if usable and self._context_open else 0
 
     def after_fork(self) -> None:
         self._forked = True
@@ -142,10 +142,8 @@ class Gate:
 
 class LentGate(Gate):
     """The gate of one lease; its pool tells it of a fork. Each lease has its own, so that what was made of an
-    earlier one stays shut."""
-
-    def __init__(self, owner: int) -> None:
-        self._owner = self.box = owner
+    earlier one stays shut. Made without `__init__` and opened by setting `owner` and `box`: leases are
+    frequent."""
 
 
 _gates: WeakSet[Gate] = WeakSet()

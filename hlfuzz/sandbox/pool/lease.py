@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import get_ident
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hlfuzz.errors import UsageError
 from hlfuzz.sandbox.box import Sandbox
@@ -13,6 +13,9 @@ from hlfuzz.sandbox.pool.slot import Slot
 
 if TYPE_CHECKING:
     from hlfuzz.sandbox.pool.pool import Pool
+
+
+new_gate: Final = LentGate.__new__
 
 
 class LeasedSandbox(Sandbox):
@@ -27,8 +30,9 @@ class LeasedSandbox(Sandbox):
         """Where it belongs."""
         self.slot = slot
         """Its place in the pool."""
-        slot.thread = ident = get_ident()
-        slot.gate = gate = LentGate(ident)
+        ident = get_ident()
+        slot.gate = gate = new_gate(LentGate)
+        gate.owner = gate.box = ident
         slot.since_ns = now_ns
         slot.box.hand_to(self, gate)
 
@@ -65,7 +69,14 @@ class LeasedSandbox(Sandbox):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self.is_spotless():
+        engine = self._engine
+        # `is_spotless`, without a call
+        if (
+            self._gate.box == get_ident()
+            and not engine.troubled
+            and self._lane is None
+            and engine.is_clean() != 0
+        ):
             self.pool.take_back(self.slot)
         elif not self._gate.is_closed:
             self.pool.put_back(self, failed=error is not None)

@@ -65,7 +65,7 @@ class Pool:
             if not seconds >= 0:
                 raise UsageError(f"time out of range (Pool {what}={seconds}): choose 0 seconds or more")
         self._lease_timeout = lease_timeout
-        self._max_leases = math.inf if max_leases is None else max_leases
+        self._max_leases = max_leases
         self._home = get_ident() if options.get("dispatch") else 0
         """The thread that all its sandboxes belong to, when they are dispatched."""
         self._stock = stock = Stock(
@@ -93,15 +93,15 @@ class Pool:
         stock = self._stock
         if self._home:
             self._check()
-        if self._waiting or stock.over:
-            slot = self._wait(timeout, now)
-        else:
+        if not (self._waiting or stock.over):
             try:
                 slot = self._idle.pop()
             except IndexError:
-                slot = self._wait(timeout, now)
-        # One that was waited for is leased since it was there.
-        return LeasedSandbox(self, slot, slot.since_ns if slot.since_ns > now else now)
+                pass
+            else:
+                return LeasedSandbox(self, slot, now)
+        slot = self._wait(timeout, now)
+        return LeasedSandbox(self, slot, slot.since_ns)  # leased since it was there
 
     def acquire(self, timeout: float | None = None) -> LeasedSandbox:
         """`lease`, for code that cannot use a `with` block and calls `release`."""
@@ -233,13 +233,12 @@ class Pool:
         gate.end_lease()
         slot.gate = None
         now = monotonic_ns()
-        counters, ns = slot.counters, now - slot.since_ns
-        counters.returns += 1
-        held = counters.held  # as its `add`, without a call
+        ns = now - slot.since_ns
+        held = slot.counters.held  # as its `add`, without a call
         held.counts[ns.bit_length()] += 1
         held.total_ns += ns
         slot.since_ns = now
-        if alive and counters.returns < self._max_leases:
+        if alive and (self._max_leases is None or held.count < self._max_leases):
             self._idle.append(slot)
             if self._waiting or self._stock.over:
                 self._stock.look_again()
@@ -255,7 +254,8 @@ class Pool:
             for slot in stock.slots:
                 total.merge(slot.counters)
             in_use = sum(slot.gate is not None for slot in stock.slots)
-            leased = total.returns + in_use
+            returned = total.held.count
+            leased = returned + in_use
             waited.counts[0] += max(0, leased - waited.count)
             metrics = PoolMetrics(
                 size=len(stock.slots),
@@ -264,7 +264,7 @@ class Pool:
                 waiting=len(stock.waiting),
                 created=stock.created,
                 leased=leased,
-                returned=total.returns,
+                returned=returned,
                 evicted=stock.evicted,
                 replaced=stock.replaced,
                 timeouts=stock.timeouts,

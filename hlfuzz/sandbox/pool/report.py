@@ -11,7 +11,7 @@ from hlfuzz.sandbox.pool.slot import Slot
 
 def still_leased(slots: Sequence[Slot], size: int) -> str:
     """How many of `size` sandboxes are leased, and since when the one that was leased first."""
-    leased = [(slot.since_ns, slot.thread) for slot in slots if slot.gate is not None]
+    leased = [(slot.since_ns, gate.owner) for slot in slots if (gate := slot.gate) is not None]
     if not leased:
         return f"0 of {size} are leased"
     since, ident = min(leased)

@@ -13,15 +13,12 @@ from hlfuzz.sandbox.pool.histogram import Histogram
 class Counters:
     """What is counted of a sandbox, or of several."""
 
-    returns: int = 0
-    """Leases that ended. One that has not is known by the slot's gate."""
     resets: int = 0
     held: Histogram = field(default_factory=Histogram)
-    """Durations of its leases."""
+    """Durations of its leases that ended. One that has not is known by the slot's gate."""
 
     def merge(self, other: Counters) -> None:
         """Count what `other` has counted."""
-        self.returns += other.returns
         self.resets += other.resets
         self.held.merge(other.held)
 
@@ -30,14 +27,12 @@ class Slot:
     """Belongs to one thread at a time: the leasing one, or whoever took it out of the idle ones. So its
     counters need no lock."""
 
-    __slots__ = ("box", "counters", "gate", "since_ns", "thread")
+    __slots__ = ("box", "counters", "gate", "since_ns")
 
     def __init__(self, box: Sandbox, now_ns: int) -> None:
         self.box = box
         self.gate: Gate | None = None
-        """The gate of the lease; None while idle."""
+        """The gate of the lease, whose owner is the thread that leased; None while idle."""
         self.since_ns = now_ns
         """Start of the lease, or of being idle (`time.monotonic_ns`)."""
-        self.thread = 0
-        """Ident of the thread that leased it last."""
         self.counters = Counters()

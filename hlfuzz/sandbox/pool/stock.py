@@ -171,7 +171,7 @@ class Stock:
         has one of them."""
         me = get_ident()
         with self.lock:
-            mine = any(slot.gate is not None and slot.thread == me for slot in self.slots)
+            mine = any((gate := slot.gate) is not None and gate.owner == me for slot in self.slots)
             if not self._emptied.wait_for(lambda: not self.slots, 0 if mine else seconds):
                 raise PoolTimeout(
                     f"pool is closed, but not all came back ({self.name}): "
