@@ -30,19 +30,24 @@ def target(wasm: Path, engine: str) -> Target:
     return Target(guest, interface, engine=engine, deadline=0.2, seeds=SEEDS)  # type: ignore[arg-type]
 
 
-def fuzz(wasm: Path, engine: str, store: Path, seconds: float) -> Summary:
+def fuzz(wasm: Path, engine: str, store: Path, seconds: float, seed: int = 1) -> Summary:
     with target(wasm, engine) as opened:
-        return Campaign(opened, Store(store), Silent(), seed=1).run(seconds)
+        return Campaign(opened, Store(store), Silent(), seed=seed).run(seconds)
 
 
 def test_all_three_planted_faults_are_found_and_reproduce(
     filters: dict[str, Path], engine: str, tmp_path: Path
 ) -> None:
-    summary = fuzz(filters["filter_buggy"], engine, tmp_path, 6.0)
-    found = {(f.fault.kind.value, f.fault.invariant) for f in summary.findings}
-    assert {("trap", ""), ("violation", "context-dependence"), ("violation", "tenant-independence")} <= found
-    assert {f.fault.subject.value for f in summary.findings} == {"guest"}
-    for finding in summary.findings:
+    planted = {("trap", ""), ("violation", "context-dependence"), ("violation", "tenant-independence")}
+    findings: list[SavedFinding] = []
+    for seed in range(1, 7):  # one is enough, unless other programs have the CPUs
+        findings += fuzz(filters["filter_buggy"], engine, tmp_path / str(seed), 6.0, seed).findings
+        found = {(f.fault.kind.value, f.fault.invariant) for f in findings}
+        if planted <= found:
+            break
+    assert planted <= found
+    assert {f.fault.subject.value for f in findings} == {"guest"}
+    for finding in findings:
         loaded = load(finding.path)
         with loaded.target:
             again = replay(loaded)
