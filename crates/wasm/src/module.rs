@@ -1,6 +1,6 @@
 //! A compiled module: description, artifact, and where the artifact came from.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -44,13 +44,9 @@ impl Module {
     /// # Errors
     /// Every variant of [`Error`]. Problems with the cache are no errors: see [`Module::cache`].
     pub fn new(wasm: &[u8], options: &ModuleOptions) -> Result<Self, Error> {
-        if wasm.len() as u64 > options.max_bytes {
-            return Err(Error::TooLarge { bytes: wasm.len() as u64, limit: options.max_bytes });
-        }
-        let cache = open_cache(options.cache_dir.as_deref());
-        let info = known_or_inspected(wasm, cache.as_ref().ok())?;
+        let Described { info, cache, key } = described(wasm, options)?;
         options.limits.check(&info)?;
-        let (artifact, cache) = artifact(wasm, &info, cache)?;
+        let (artifact, cache) = artifact(wasm, &info, cache, key)?;
         Ok(Self { info, artifact, cache })
     }
 
@@ -60,10 +56,7 @@ impl Module {
     /// # Errors
     /// Those of [`crate::inspect`], and [`Error::TooLarge`].
     pub fn describe(wasm: &[u8], options: &ModuleOptions) -> Result<ModuleInfo, Error> {
-        if wasm.len() as u64 > options.max_bytes {
-            return Err(Error::TooLarge { bytes: wasm.len() as u64, limit: options.max_bytes });
-        }
-        known_or_inspected(wasm, open_cache(options.cache_dir.as_deref()).as_ref().ok())
+        Ok(described(wasm, options)?.info)
     }
 
     /// What the in-VM runtime loads: an ELF file of wasmtime's own kind.
@@ -84,7 +77,7 @@ impl Module {
     /// The description as JSON, with `artifact_bytes`, `cache` (`hit`, `miss`, `off`) and `cache_reason` (text or null).
     pub fn json(&self) -> String {
         #[derive(Serialize)]
-        struct Described<'a> {
+        struct Document<'a> {
             #[serde(flatten)]
             info: &'a ModuleInfo,
             artifact_bytes: usize,
@@ -96,7 +89,7 @@ impl Module {
             CacheStatus::Miss => ("miss", None),
             CacheStatus::Off(reason) => ("off", Some(reason.as_str())),
         };
-        to_json(&Described { info: &self.info, artifact_bytes: self.artifact.len(), cache, cache_reason })
+        to_json(&Document { info: &self.info, artifact_bytes: self.artifact.len(), cache, cache_reason })
     }
 }
 
@@ -111,24 +104,41 @@ fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("only maps with text keys, which JSON has")
 }
 
-fn open_cache(dir: Option<&Path>) -> Result<Cache, String> {
-    dir.map_or_else(|| Err("no cache folder was given".to_owned()), Cache::open)
+struct Described {
+    info: ModuleInfo,
+    /// Or why there is none.
+    cache: Result<Cache, String>,
+    /// The artifact's name in the cache, where it was asked for already.
+    key: Option<compile::Key>,
 }
 
-fn known_or_inspected(wasm: &[u8], cache: Option<&Cache>) -> Result<ModuleInfo, Error> {
-    inspect_known(wasm, || cache?.features(&compile::artifact_key(wasm).ok()?))
+fn described(wasm: &[u8], options: &ModuleOptions) -> Result<Described, Error> {
+    if wasm.len() as u64 > options.max_bytes {
+        return Err(Error::TooLarge { bytes: wasm.len() as u64, limit: options.max_bytes });
+    }
+    let cache = match &options.cache_dir {
+        None => Err("no cache folder was given".to_owned()),
+        Some(dir) => Cache::open(dir),
+    };
+    let mut key = None;
+    let info = inspect_known(wasm, || {
+        let cache = cache.as_ref().ok()?;
+        cache.features(key.insert(compile::artifact_key(wasm).ok()?))
+    })?;
+    Ok(Described { info, cache, key })
 }
 
 fn artifact(
     wasm: &[u8],
     info: &ModuleInfo,
     cache: Result<Cache, String>,
+    key: Option<compile::Key>,
 ) -> Result<(Vec<u8>, CacheStatus), Error> {
     let cache = match cache {
         Ok(cache) => cache,
         Err(reason) => return Ok((compile::compile(wasm)?, CacheStatus::Off(reason))),
     };
-    let key = compile::artifact_key(wasm)?;
+    let key = key.map_or_else(|| compile::artifact_key(wasm), Ok)?;
     if let Some(artifact) = cache.load(&key) {
         return Ok((artifact, CacheStatus::Hit));
     }
