@@ -428,11 +428,7 @@ class Sandbox(DispatchedCalls):
 
     def freeze(self) -> Snapshot:
         """The state right now."""
-        template = self._engine.snapshot()
-        if template is None:
-            raise UsageError(
-                f"snapshot() needs a micro-VM (engine {self.engine}): open the sandbox with engine='kvm'"
-            )
+        template = self._only_on_kvm(self._engine.snapshot(), "snapshot()")
         process = self._process
         return Snapshot(self._guest, template, process and (process.key, process.save()))
 
