@@ -167,7 +167,7 @@ pub unsafe extern "C" fn hl_module_new(
 
 /// # Safety
 /// `given` is NULL or valid, and its folder a NUL-terminated string or NULL.
-unsafe fn module_options(given: *const hl_module_options) -> Result<ModuleOptions, Failure> {
+pub(crate) unsafe fn module_options(given: *const hl_module_options) -> Result<ModuleOptions, Failure> {
     let fallback = hl_module_options { size: 0, flags: 0, cache_dir: std::ptr::null(), max_bytes: 0 };
     // SAFETY: the caller's contract.
     let given = unsafe { options(given, fallback, "hl_module_options")? };

@@ -1,8 +1,8 @@
 //! Native guests: check, describe.
 
 use crate::codes::HL_E_NOT_NATIVE;
-use crate::errors::{Failure, options, report};
-use crate::module::{Code, bytes, hl_module, to_c};
+use crate::errors::{Failure, report};
+use crate::module::{Code, bytes, hl_module, module_options, to_c};
 use crate::types::{hl_error, hl_module_options};
 use hlfuzz_vmm::Interface;
 use hlfuzz_vmm::native::{Function, MEMORY, Program, Type};
@@ -12,8 +12,6 @@ use sha2::{Digest, Sha256};
 use std::ffi::c_char;
 use std::sync::Arc;
 
-/// Largest native guest that is accepted when nothing else is said.
-const MAX_BYTES: u64 = 64 << 20;
 /// Name of the handshake's note where a Wasm module has its custom section.
 const HANDSHAKE: &str = "hlfuzz.v1";
 
@@ -151,10 +149,8 @@ unsafe fn new_module(
     len: usize,
     given: *const hl_module_options,
 ) -> Result<hl_module, Failure> {
-    let fallback = hl_module_options { size: 0, flags: 0, cache_dir: std::ptr::null(), max_bytes: 0 };
     // SAFETY: the C contract.
-    let (elf, given) = unsafe { (bytes(elf, len)?, options(given, fallback, "hl_module_options")?) };
-    let most = if given.max_bytes == 0 { MAX_BYTES } else { given.max_bytes };
+    let (elf, most) = unsafe { (bytes(elf, len)?, module_options(given)?.max_bytes) };
     if elf.len() as u64 > most {
         return Err(Failure::new(
             crate::codes::HL_E_TOO_LARGE,
