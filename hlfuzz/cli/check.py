@@ -25,10 +25,9 @@ from hlfuzz.cli.options import (
     store_folder,
 )
 from hlfuzz.cli.output import CLEAN, FINDINGS, console, errors_reported, print_json
-from hlfuzz.errors import UsageError
 from hlfuzz.fuzz import Store
 from hlfuzz.fuzz import check as run_check
-from hlfuzz.invariants import INVARIANTS, Status
+from hlfuzz.invariants import INVARIANTS, Status, choose
 from hlfuzz.report import documents, terminal
 
 
@@ -51,11 +50,7 @@ def check(
 ) -> None:
     """Check the invariants of platform and guest over generated calls."""
     with errors_reported(as_json):
-        if unknown := [i for i in invariant or [] if i not in INVARIANTS]:
-            raise UsageError(
-                f"unknown invariant {unknown[0]!r} (--invariant): known are {', '.join(INVARIANTS)}"
-            )
-        chosen = [INVARIANTS[i] for i in invariant] if invariant else list(INVARIANTS.values())
+        chosen = choose(invariant or INVARIANTS, "--invariant")
         number = random.SystemRandom().getrandbits(32) if seed is None else seed
         with open_target(
             module,

@@ -9,7 +9,7 @@ from typing import Final
 
 from hlfuzz.fuzz.finding import save
 from hlfuzz.fuzz.store import Store
-from hlfuzz.invariants import Budget, Invariant, Row, Status, Target
+from hlfuzz.invariants import Budget, Invariant, Row, Status, Target, examine
 
 MAX_RUNS: Final = 400
 """Cases a checker judges at most; more belong into a campaign."""
@@ -34,7 +34,7 @@ def check(
     for at, invariant in enumerate(invariants):
         start = time.monotonic()
         share = max(deadline - start, 0.0) / (len(invariants) - at)
-        verdict = invariant.check(target, Random(f"{seed} {invariant.id}"), Budget(share, MAX_RUNS))
+        verdict = examine(invariant, target, Random(f"{seed} {invariant.id}"), Budget(share, MAX_RUNS))
         finding = None
         if verdict.status is Status.VIOLATED and verdict.fault is not None:
             finding = save(store, target, verdict.fault, seed=seed).path

@@ -13,6 +13,7 @@ from random import Random
 from typing import ClassVar, Final
 
 from hlfuzz.invariants.case import Case
+from hlfuzz.invariants.events import Run
 from hlfuzz.invariants.generate import Generator
 from hlfuzz.invariants.shrink import shrink
 from hlfuzz.invariants.target import Target
@@ -34,6 +35,9 @@ class Status(StrEnum):
     VIOLATED = "violated"
     NOT_APPLICABLE = "not-applicable"
     INCONCLUSIVE = "inconclusive"
+    """Something was seen once, and not again."""
+    BROKEN = "broken"
+    """The checker itself failed: nothing is known about the target."""
 
 
 class Kind(StrEnum):
@@ -115,12 +119,19 @@ class Invariant(ABC):
 
     A subclass gives `id`, `subject`, `doc` and `probe`; `cases` and `unfit` where the defaults do not fit. A
     probe must judge one case from a fresh state, so that the same method serves checking, shrinking and
-    reproducing.
+    reproducing. What can be seen in one run of a case is less work as a `TraceInvariant`.
     """
 
     id: ClassVar[str]
+    """Short and lower case, with hyphens: what users choose it by."""
     subject: ClassVar[Subject]
+    """Who is accused when it is violated."""
     doc: ClassVar[str]
+    """The promise, in one line."""
+    observes: ClassVar[str] = "events of the calls"
+    """What the checker looks at."""
+    blind: ClassVar[str] = ""
+    """What it cannot see."""
 
     @abstractmethod
     def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
@@ -188,3 +199,36 @@ class Invariant(ABC):
             )
         small = shrink(again, lambda case: self.probe(target, case, strict=True), SHRINK_SECONDS)
         return Verdict(Status.VIOLATED, runs, small.title, small)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a `TraceInvariant` has against a run: the fields are those of `Fault`."""
+
+    function: str
+    title: str
+    evidence: tuple[str, ...] = ()
+    detail: str = ""
+    strength: int = 0
+
+
+class TraceInvariant(Invariant):
+    """An invariant that shows in the events of one run: a subclass gives its names and `judge`."""
+
+    @abstractmethod
+    def judge(self, target: Target, run: Run) -> Problem | None:
+        """Looks at everything that happened in one run; None when the property held."""
+
+    def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
+        """Runs the case and judges its events."""
+        problem = self.judge(target, target.run(case, strict=strict))
+        if problem is None:
+            return None
+        return self.violated(
+            function=problem.function,
+            detail=problem.detail,
+            title=problem.title,
+            evidence=problem.evidence,
+            case=case,
+            strength=problem.strength,
+        )

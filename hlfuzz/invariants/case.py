@@ -35,12 +35,33 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class Injection:
+    """What goes wrong on purpose: `kind` of failure, at the occurrence number `at` (from 0) of `point`."""
+
+    point: str
+    kind: str
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
-    """Calls in order. `context` says whether they share one call context or are each reset right after."""
+    """Calls in order. `context` says whether they share one call context or are each reset right after.
+
+    `boxes` says for each call which sandbox it goes to, by number from 0; empty: all go to one.
+    """
 
     calls: tuple[Call, ...]
     context: bool = True
     secret: Secret | None = None
+    boxes: tuple[int, ...] = ()
+    injection: Injection | None = None
+
+    def __post_init__(self) -> None:
+        if self.boxes and (len(self.boxes) != len(self.calls) or min(self.boxes) < 0):
+            raise UsageError(
+                f"a case needs one sandbox number from 0 for each call (boxes={self.boxes}, "
+                f"{len(self.calls)} calls): leave boxes out to use one sandbox"
+            )
 
     def variants(self) -> tuple[tuple[Call, ...], tuple[Call, ...]]:
         """The calls with the first and with the second secret. Requires `secret`."""
@@ -119,6 +140,10 @@ def case_to_json(case: Case) -> Json:
             "first": slot.first.hex(),
             "second": slot.second.hex(),
         }
+    if case.boxes:
+        document["boxes"] = list(case.boxes)
+    if (injection := case.injection) is not None:
+        document["injection"] = {"point": injection.point, "kind": injection.kind, "at": injection.at}
     return document
 
 
@@ -142,7 +167,11 @@ def case_from_json(document: Any) -> Case:
                 bytes.fromhex(slot["second"]),
             )
             _check_slot(calls, secret)
-        return Case(calls, bool(document["context"]), secret)
+        injection = None
+        if (described := document.get("injection")) is not None:
+            injection = Injection(_text(described["point"]), _text(described["kind"]), int(described["at"]))
+        boxes = tuple(int(box) for box in document.get("boxes", ()))
+        return Case(calls, bool(document["context"]), secret, boxes, injection)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(
             f"case of a finding is malformed ({type(error).__name__}: {error}): use a file that hlfuzz wrote"

@@ -13,6 +13,9 @@ from hlfuzz.model import Call
 
 SECRET_BYTES: Final = 32
 MAX_SEQUENCE: Final = 6
+LONG_SEQUENCE: Final = 32
+"""One sequence in `LONG_SHARE` may be this long: some faults need that a buffer fills up, or a counter."""
+LONG_SHARE: Final = 12
 
 _SECRET_ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 """Letters and digits only: a secret should survive in text formats, and 32 of them still cannot appear by
@@ -63,7 +66,8 @@ class Generator:
         if not pool:
             return None
         rng = self._rng
-        count = rng.randrange(2, longest + 1)
+        most = LONG_SEQUENCE if longest == MAX_SEQUENCE and not rng.randrange(LONG_SHARE) else longest
+        count = rng.randrange(2, most + 1)
         return Case(tuple(self.call(rng.choice(pool)) for _ in range(count)))
 
     def tenants(self) -> Case | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from threading import get_ident
 from typing import Final
 
 from hlfuzz.errors import UsageError
@@ -70,7 +71,10 @@ class Recorder:
 
         def record(caller: Caller, *args: Value) -> object:
             if len(calls) < MAX_RECORDED_CALLS:
-                calls.append(_with_buffer(caller, name, args, mode) if buffers else HostCall(name, args))
+                if buffers:
+                    calls.append(_with_buffer(caller, name, args, mode))
+                else:
+                    calls.append(HostCall(name, args, thread=get_ident()))
             return result
 
         return record
@@ -81,10 +85,12 @@ def _with_buffer(caller: Caller, name: str, args: tuple[Value, ...], mode: HostM
     size = caller.memory().size
     if pointer + length > size:
         problem = f"buffer of {length} bytes at {pointer} lies outside the memory of {size} bytes"
-        return HostCall(name, args, None, problem if mode is HostMode.BYTES else "")
+        return HostCall(name, args, None, problem if mode is HostMode.BYTES else "", get_ident())
     try:
         data = caller.read(pointer, min(length, MAX_RECORDED_BYTES))
     except UsageError:  # a native guest's memory has gaps
         problem = f"buffer of {length} bytes at {pointer} lies where the guest has no memory"
-        return HostCall(name, args, None, problem if mode is HostMode.BYTES else "")
-    return HostCall(name, args, data if length <= MAX_RECORDED_BYTES else data + b" length %d" % length)
+        return HostCall(name, args, None, problem if mode is HostMode.BYTES else "", get_ident())
+    if length > MAX_RECORDED_BYTES:
+        data += b" length %d" % length
+    return HostCall(name, args, data, thread=get_ident())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from hlfuzz.model import (
+    Call,
     Exited,
     HostError,
     LimitExceeded,
@@ -28,13 +29,14 @@ POINTER_ALIGNMENT: Final = 4
 class HostCall:
     """One host call as a recording stand-in saw it. `data` is the buffer that two of its arguments described.
 
-    `problem` says what was wrong with that buffer ("" when nothing was).
+    `problem` says what was wrong with that buffer ("" when nothing was), `thread` is where it ran.
     """
 
     function: str
     args: tuple[Value, ...]
     data: bytes | None = None
     problem: str = ""
+    thread: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +166,9 @@ def observation_text(observation: Observation, *, limit: int = 96) -> str:
 def bytes_text(data: bytes, limit: int = 96) -> str:
     """`data` as a Python bytes literal, shortened to `limit` bytes."""
     return repr(data) if len(data) <= limit else f"{data[:limit]!r}… ({len(data)} bytes)"
+
+
+def call_text(call: Call) -> str:
+    """`function(arguments)` with long byte vectors shortened."""
+    shown = (bytes_text(a, 64) if isinstance(a, bytes) else repr(a) for a in call.args)
+    return f"{call.function}({', '.join(shown)})"

@@ -9,16 +9,17 @@ from types import TracebackType
 from hlfuzz.errors import CallFailed, HlfuzzError, UsageError
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.host import Recorder
-from hlfuzz.invariants.observe import Observation
+from hlfuzz.invariants.observe import HostCall, Observation
 from hlfuzz.model import Call, ExternKind, HostError, Ok, value_bits
-from hlfuzz.sandbox import Sandbox
+from hlfuzz.sandbox import CallContext, Sandbox
 
 
 class Session:
-    """One open sandbox with its recorder. `calls` counts the guest calls that it made."""
+    """One open sandbox with its recorder. `calls` counts the guest calls made; `reset` is its level."""
 
-    def __init__(self, box: Sandbox, recorder: Recorder) -> None:
+    def __init__(self, box: Sandbox, recorder: Recorder, reset: str = "memory") -> None:
         self.box = box
+        self.reset = reset
         self.calls = 0
         self._recorder = recorder
         self._try_call = box.try_call
@@ -48,15 +49,23 @@ class Session:
         self._recorder.take()
         with self.box.context() as context:
             for call in calls:
-                self.calls += 1
-                outcome = context.try_call(call.function, *call.args)
-                if isinstance(outcome, HostError):
-                    raise _stand_in_failed(outcome)
-                seen.append(Observation(outcome, self._recorder.take()))
-                if not isinstance(outcome, Ok):
+                seen.append(self.observe(context, call))
+                if not isinstance(seen[-1].outcome, Ok):
                     break
             context.finish()
         return tuple(seen)
+
+    def observe(self, context: CallContext, call: Call) -> Observation:
+        """One call in an open context of this sandbox."""
+        self.calls += 1
+        outcome = context.try_call(call.function, *call.args)
+        if isinstance(outcome, HostError):
+            raise _stand_in_failed(outcome)
+        return Observation(outcome, self._recorder.take())
+
+    def take(self) -> tuple[HostCall, ...]:
+        """Host calls since the last call was made: there should be none."""
+        return self._recorder.take()
 
     def run(self, case: Case) -> tuple[Observation, ...]:
         """The case's calls, in a context or each alone, as the case says."""
@@ -70,8 +79,7 @@ class Session:
         self._recorder.take()
         with self.box.context() as context:
             for call in calls:
-                self.calls += 1
-                seen.append(Observation(context.try_call(call.function, *call.args), self._recorder.take()))
+                seen.append(self.observe(context, call))
                 if not isinstance(seen[-1].outcome, Ok):
                     break
             else:

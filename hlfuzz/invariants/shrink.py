@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -49,6 +49,7 @@ class _Shrinker:
             self._drop_calls()
             for call in range(len(self._best.case.calls)):
                 self._shorten_vector(call)
+                self._clear_vector(call)
                 self._simplify_scalars(call)
         return self._best
 
@@ -69,16 +70,24 @@ class _Shrinker:
             return False
         if (found.kind, found.invariant, found.function) != (best.kind, best.invariant, best.function):
             return False
+        if found.case.size > best.case.size:
+            return False
         self._best = found
         return True
 
     def _drop_calls(self) -> None:
-        at = len(self._best.case.calls) - 1
-        while at >= 0:
-            smaller = _without_call(self._best.case, at)
-            if smaller is not None:
-                self._accept(smaller)
-            at = min(at, len(self._best.case.calls)) - 1
+        """Many calls at once first: of fifty, most are usually beside the point."""
+        count = max(len(self._best.case.calls) // 2, 1)
+        while self._may_go_on():
+            at = len(self._best.case.calls) - count
+            while at > -count and self._may_go_on():
+                smaller = _without_calls(self._best.case, max(at, 0), count)
+                if smaller is not None:
+                    self._accept(smaller)
+                at = min(at, len(self._best.case.calls)) - count
+            if count == 1:
+                break
+            count //= 2
         if self._best.case.context and len(self._best.case.calls) == 1:
             self._accept(replace(self._best.case, context=False))
 
@@ -93,6 +102,20 @@ class _Shrinker:
                 at -= chunk
             chunk //= 2
 
+    def _clear_vector(self, call: int) -> None:
+        """Bytes that do not matter become zeros, so that those that do stand out."""
+        chunk = len(self._vector(call))
+        while chunk >= 1 and self._may_go_on():
+            at = 0
+            while at < len(self._vector(call)) and self._may_go_on():
+                data = self._vector(call)
+                cleared = data[:at] + bytes(min(chunk, len(data) - at)) + data[at + chunk :]
+                if cleared != data:
+                    index = vector_index(self._best.case.calls[call])
+                    self._accept(_with_argument(self._best.case, call, index, cleared))
+                at += chunk
+            chunk //= 2
+
     def _vector(self, call: int) -> bytes:
         calls = self._best.case.calls
         if call >= len(calls) or (at := vector_index(calls[call])) < 0:
@@ -105,21 +128,28 @@ class _Shrinker:
         if call >= len(self._best.case.calls):
             return
         for at, value in enumerate(self._best.case.calls[call].args):
-            for simpler in _simpler(value):
-                if call < len(self._best.case.calls) and self._accept(
-                    _with_argument(self._best.case, call, at, simpler)
-                ):
-                    break
+            if isinstance(value, float):
+                _ = value in (0.0, 1.0) or self._try(call, at, 0.0) or self._try(call, at, 1.0)
+            elif isinstance(value, int) and value:
+                self._simplify_integer(call, at, value)
 
+    def _simplify_integer(self, call: int, at: int, value: int) -> None:
+        """0, 1 or -1 if one of them will do, else the nearest to 0 that a binary search finds."""
+        simple = (0, 1, -1)
+        before = simple[: simple.index(value)] if value in simple else simple
+        if any(self._try(call, at, choice) for choice in before):
+            return
+        sign, fails, holds = (1 if value > 0 else -1), abs(value), 1
+        while fails - holds > 1 and self._may_go_on():
+            middle = (fails + holds) // 2
+            if self._try(call, at, sign * middle):
+                fails = middle
+            else:
+                holds = middle
 
-def _simpler(value: Value) -> Iterator[Value]:
-    if isinstance(value, bytes):
-        return
-    if isinstance(value, float):
-        yield from (v for v in (0.0, 1.0) if v != value)
-    elif value:
-        yield 0
-        yield from (v for v in (1, -1, value // 2 if value > 0 else -(-value // 2)) if abs(v) < abs(value))
+    def _try(self, call: int, at: int, value: Value) -> bool:
+        calls = self._best.case.calls
+        return call < len(calls) and self._accept(_with_argument(self._best.case, call, at, value))
 
 
 def _with_argument(case: Case, call: int, at: int, value: Value) -> Case:
@@ -128,13 +158,16 @@ def _with_argument(case: Case, call: int, at: int, value: Value) -> Case:
     return replace(case, calls=(*case.calls[:call], new, *case.calls[call + 1 :]))
 
 
-def _without_call(case: Case, at: int) -> Case | None:
-    if len(case.calls) == 1 or (case.secret and case.secret.call == at):
-        return None
+def _without_calls(case: Case, at: int, count: int) -> Case | None:
+    """The case with `count` calls taken out; None when none would be left, or not the secret's."""
+    end = min(at + count, len(case.calls))
     secret = case.secret
-    if secret is not None and at < secret.call:
-        secret = replace(secret, call=secret.call - 1)
-    return replace(case, calls=case.calls[:at] + case.calls[at + 1 :], secret=secret)
+    if end - at >= len(case.calls) or at >= end or (secret is not None and at <= secret.call < end):
+        return None
+    if secret is not None and end <= secret.call:
+        secret = replace(secret, call=secret.call - (end - at))
+    calls, boxes = case.calls[:at] + case.calls[end:], case.boxes[:at] + case.boxes[end:]
+    return replace(case, calls=calls, boxes=boxes, secret=secret)
 
 
 def _without_bytes(case: Case, call: int, at: int, count: int) -> Case | None:

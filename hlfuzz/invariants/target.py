@@ -8,9 +8,14 @@ from types import TracebackType
 from typing import Literal
 
 from hlfuzz.guest import Guest
+from hlfuzz.invariants.case import Case
+from hlfuzz.invariants.events import Run
 from hlfuzz.invariants.host import Recorder
 from hlfuzz.invariants.interface import Interface
+from hlfuzz.invariants.observe import call_text
+from hlfuzz.invariants.run import run_case
 from hlfuzz.invariants.session import Session
+from hlfuzz.model import Call
 from hlfuzz.sandbox import Sandbox, Trace, Wasi
 
 Reset = Literal["strict", "memory"]
@@ -71,7 +76,17 @@ class Target:
             trace=trace,
             evidence=evidence,
         )
-        return Session(box, recorder)
+        return Session(box, recorder, reset)
+
+    def run(self, case: Case, *, strict: bool = False) -> Run:
+        """Run a case in long-lived sandboxes and return its events. `strict` uses the strict reset level."""
+        reset: Reset = "strict" if strict else "memory"
+        boxes = dict.fromkeys(case.boxes or (0,))
+        return run_case({box: self.session(reset, f"box {box}" if box else "main") for box in boxes}, case)
+
+    def call_text(self, call: Call) -> str:
+        """The call as Python would write it, with long byte vectors shortened."""
+        return call_text(call)
 
     def session(self, reset: Reset = "memory", role: str = "main") -> Session:
         """The long-lived sandbox of that reset level and role."""

@@ -12,8 +12,8 @@ from rich.table import Table
 from hlfuzz.fuzz import Replay, Replayed, Summary
 from hlfuzz.guest import Guest, find_allocator
 from hlfuzz.invariants import Fault, Interface, Observation, Row, Status, observation_text
-from hlfuzz.invariants.observe import bytes_text, outcome_text
-from hlfuzz.model import Call, CallRecord, FuncType, GlobalType, MemoryType
+from hlfuzz.invariants.observe import bytes_text, call_text, outcome_text
+from hlfuzz.model import CallRecord, FuncType, GlobalType, MemoryType
 from hlfuzz.sandbox import WasiActivity
 
 MAX_LISTED: Final = 200
@@ -24,18 +24,13 @@ _COLOURS: Final = {
     Status.VIOLATED: "bold red",
     Status.NOT_APPLICABLE: "dim",
     Status.INCONCLUSIVE: "yellow",
+    Status.BROKEN: "bold yellow",
 }
 
 
 def printable(text: str) -> str:
     """`text` without control characters and safe for rich markup: names of a module are untrusted."""
     return escape("".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text))
-
-
-def call_text(call: Call) -> str:
-    """`function(arguments)` with long byte vectors shortened."""
-    shown = (bytes_text(a, 64) if isinstance(a, bytes) else repr(a) for a in call.args)
-    return f"{call.function}({', '.join(shown)})"
 
 
 def _table(*columns: str) -> Table:
