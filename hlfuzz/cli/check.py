@@ -21,10 +21,10 @@ from hlfuzz.cli.options import (
     StoreOption,
     StubOption,
     open_target,
-    seconds,
     store_folder,
 )
 from hlfuzz.cli.output import CLEAN, FINDINGS, console, errors_reported, print_json
+from hlfuzz.durations import seconds
 from hlfuzz.fuzz import Store
 from hlfuzz.fuzz import check as run_check
 from hlfuzz.invariants import INVARIANTS, Status, choose

@@ -20,10 +20,10 @@ from hlfuzz.cli.options import (
     StoreOption,
     StubOption,
     open_target,
-    seconds,
     store_folder,
 )
 from hlfuzz.cli.output import CLEAN, FINDINGS, console, error_console, errors_reported, print_json
+from hlfuzz.durations import seconds
 from hlfuzz.fuzz import Campaign, Store
 from hlfuzz.report import PlainProgress, RichProgress, documents, terminal
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,7 +9,6 @@ from typing import Annotated, Final
 import typer
 
 from hlfuzz.errors import UsageError
-from hlfuzz.fuzz import read_seeds
 from hlfuzz.guest import Guest
 from hlfuzz.invariants import (
     Config,
@@ -21,12 +18,12 @@ from hlfuzz.invariants import (
     find_config,
     load_config,
     parse_host_option,
+    read_seeds,
     refuse_missing,
 )
 from hlfuzz.sandbox import Wasi
 
 DEFAULT_STORE: Final = Path(".hlfuzz")
-_UNITS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Engine(StrEnum):
@@ -86,18 +83,6 @@ IncludeOption = Annotated[
     list[Path] | None, typer.Option("--include", help="A folder with included schemas. May be repeated.")
 ]
 DeadlineOption = Annotated[float, typer.Option("--deadline", help="CPU time of one call, in seconds.")]
-
-
-def seconds(text: str) -> float:
-    """A duration such as 30s, 2m, 500ms or 1h; a plain number is seconds.
-
-    Raises: UsageError for anything else.
-    """
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)", text.strip())
-    value = float(match[1]) * _UNITS[match[2]] if match else 0.0
-    if not 0 < value < math.inf:
-        raise UsageError(f"--time {text!r} is no duration above zero: write 30s, 2m or 1h")
-    return value
 
 
 def interface_of(

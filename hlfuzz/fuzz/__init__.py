@@ -6,7 +6,7 @@ from hlfuzz.fuzz.campaign import Campaign, Listener, Progress, Summary
 from hlfuzz.fuzz.check import check
 from hlfuzz.fuzz.finding import Replay, SavedFinding, load, save
 from hlfuzz.fuzz.replay import Replayed, replay
-from hlfuzz.fuzz.store import Store, read_seeds
+from hlfuzz.fuzz.store import Store
 
 __all__ = [
     "Campaign",
@@ -19,7 +19,6 @@ __all__ = [
     "Summary",
     "check",
     "load",
-    "read_seeds",
     "replay",
     "save",
 ]

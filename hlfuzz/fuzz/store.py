@@ -10,29 +10,15 @@ from typing import Any, Final, cast
 from hlfuzz.errors import UsageError
 from hlfuzz.files import write_file
 from hlfuzz.guest import Guest
+from hlfuzz.invariants import read_seeds
 
 MAX_FINDING_BYTES: Final = 16 << 20
-MAX_SEED_BYTES: Final = 1 << 20
 
 
 def _keep(path: Path, data: bytes) -> None:
     """Write a file of the store, for its owner alone: inputs and findings may hold what nobody else should
     see."""
     write_file(path, data, mode=0o600, otherwise="choose another folder with --store")
-
-
-def read_seeds(folder: Path) -> list[bytes]:
-    """The regular files of a corpus folder, sorted by name; hidden files and those over 1 MiB are left out.
-
-    Raises: UsageError when it is no readable folder.
-    """
-    try:
-        paths = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-        return [p.read_bytes() for p in paths if p.stat().st_size <= MAX_SEED_BYTES]
-    except OSError as error:
-        raise UsageError(
-            f"cannot read the corpus ({folder}): {error.strerror or error}; give a folder of input files"
-        ) from error
 
 
 class Store:

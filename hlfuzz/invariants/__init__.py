@@ -35,7 +35,10 @@ from hlfuzz.invariants.events import (
 from hlfuzz.invariants.interface import Interface, Method, describe_interface, refuse_missing
 from hlfuzz.invariants.memory_isolation import MemoryIsolation
 from hlfuzz.invariants.observe import HostCall, Observation, observation_text
+from hlfuzz.invariants.open_target import find_target, open_project_target
+from hlfuzz.invariants.project import Project, ProjectTarget, find_project
 from hlfuzz.invariants.registry import INVARIANTS, choose, examine, register
+from hlfuzz.invariants.seeds import read_seeds
 from hlfuzz.invariants.session import Session
 from hlfuzz.invariants.state_reset import StateReset
 from hlfuzz.invariants.target import Target
@@ -72,6 +75,8 @@ __all__ = [
     "Method",
     "Observation",
     "Problem",
+    "Project",
+    "ProjectTarget",
     "Row",
     "Run",
     "SandboxClosed",
@@ -91,9 +96,13 @@ __all__ = [
     "describe_interface",
     "examine",
     "find_config",
+    "find_project",
+    "find_target",
     "load_config",
     "observation_text",
+    "open_project_target",
     "parse_host_option",
+    "read_seeds",
     "refuse_missing",
     "register",
 ]

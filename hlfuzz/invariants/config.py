@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
 from hlfuzz.errors import UsageError
+from hlfuzz.invariants.tables import Table, read_toml
 
 CONFIG_NAME: Final = "hlfuzz.toml"
 CONFIG_VERSION: Final = 1
-MAX_CONFIG_BYTES: Final = 1 << 20
+INTERFACE_KEYS: Final = frozenset({"host", "methods", "tenants", "allocator"})
+"""What may be said of one guest's interface, in its hlfuzz.toml or in a project's table of targets."""
+PROJECT_KEYS: Final = frozenset(
+    {"targets", "engine", "reset", "timeout", "seed", "time", "require_kvm", "store", "invariants"}
+)
+"""What may be said of a project: in [tool.hlfuzz] of pyproject.toml, or beside [targets] in hlfuzz.toml."""
 
 
 class HostMode(StrEnum):
@@ -57,22 +62,35 @@ def find_config(module: Path) -> Path | None:
 
 
 def load_config(path: Path) -> Config:
-    """Reads and checks a configuration file.
+    """Reads and checks a configuration file; the keys of a whole project in it are left to `find_project`.
 
     Raises: UsageError naming file and key when it cannot be read, is no TOML, or has an unknown key or a
     wrong type.
     """
-    try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise UsageError(
-                f"configuration is larger than {MAX_CONFIG_BYTES} bytes ({path}): is this the right file?"
-            )
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read configuration ({path}): {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"configuration is not valid TOML ({path}): {error}") from error
-    return _Reader(path).read(document)
+    top = Table(path, "", read_toml(path))
+    check_version(top)
+    top.only({"version", *INTERFACE_KEYS, *(PROJECT_KEYS if "targets" in top else ())})
+    return read_interface(top)
+
+
+def check_version(top: Table) -> None:
+    """Raises: UsageError unless the file says which version of hlfuzz.toml it is, and it is this one."""
+    if top.raw("version") != CONFIG_VERSION:
+        raise top.error("version", f"expected version = {CONFIG_VERSION}")
+
+
+def read_interface(table: Table) -> Config:
+    """The keys `INTERFACE_KEYS` of a table. Raises: UsageError naming the key that is wrong."""
+    tenants = table.table("tenants")
+    tenants.only({"open"})
+    host = table.table("host")
+    return Config(
+        host={name: HostMode(_mode(host, name)) for name in host},
+        methods={name: _method(method) for name, method in table.table("methods").tables()},
+        tenant_open=tenants.get("open", str),
+        allocator=_allocator(table),
+        path=table.path,
+    )
 
 
 def parse_host_option(text: str) -> tuple[str, HostMode]:
@@ -87,65 +105,25 @@ def parse_host_option(text: str) -> tuple[str, HostMode]:
     return name, HostMode(mode)
 
 
-class _Reader:
-    """Turns the parsed TOML into a `Config`, with errors that name the key."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def _fail(self, key: str, problem: str) -> UsageError:
-        return UsageError(f"{problem} ({self._path}: {key}): see docs/cli.md for the keys")
-
-    def _table(self, value: Any, key: str, known: frozenset[str] | None = None) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise self._fail(key, "expected a table")
-        table = cast(dict[str, Any], value)
-        if known is not None and (unknown := sorted(set(table) - known)):
-            raise self._fail(
-                f"{key}.{unknown[0]}".lstrip("."),
-                f"unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}",
-            )
-        return table
-
-    def _typed(self, table: dict[str, Any], name: str, kind: type, key: str) -> Any:
-        value = table.get(name)
-        if value is not None and type(value) is not kind:
-            raise self._fail(
-                f"{key}.{name}".lstrip("."), f"expected {kind.__name__}, found {type(value).__name__}"
-            )
+def _allocator(table: Table) -> str | int | None:
+    value = table.raw("allocator")
+    if value is None or isinstance(value, str):
         return value
+    if type(value) is int and value > 0:
+        return value
+    raise table.error("allocator", "expected the name of an export or an address above 0")
 
-    def read(self, document: dict[str, Any]) -> Config:
-        known = frozenset({"version", "host", "methods", "tenants", "allocator"})
-        top = self._table(document, "", known)
-        if top.get("version") != CONFIG_VERSION:
-            raise self._fail("version", f"expected version = {CONFIG_VERSION}")
-        tenants = self._table(top.get("tenants", {}), "tenants", frozenset({"open"}))
-        return Config(
-            host={n: self._mode(n, m) for n, m in self._table(top.get("host", {}), "host").items()},
-            methods={
-                n: self._method(n, m) for n, m in self._table(top.get("methods", {}), "methods").items()
-            },
-            tenant_open=self._typed(tenants, "open", str, "tenants"),
-            allocator=self._allocator(top.get("allocator")),
-            path=self._path,
-        )
 
-    def _allocator(self, value: Any) -> str | int | None:
-        if value is None or isinstance(value, str) or (type(value) is int and value > 0):
-            return value
-        raise self._fail("allocator", "expected the name of an export or an address above 0")
+def _mode(host: Table, name: str) -> str:
+    mode = host.choice(name, (HostMode.RECORD.value, HostMode.BYTES.value))
+    assert mode is not None
+    return mode
 
-    def _mode(self, name: str, mode: Any) -> HostMode:
-        if mode not in (HostMode.RECORD, HostMode.BYTES):
-            raise self._fail(f'host."{name}"', f"unknown mode {mode!r}; known are record, bytes")
-        return HostMode(mode)
 
-    def _method(self, name: str, value: Any) -> MethodConfig:
-        key = f"methods.{name}"
-        table = self._table(value, key, frozenset({"stateful", "bytes", "skip"}))
-        return MethodConfig(
-            stateful=bool(self._typed(table, "stateful", bool, key)),
-            bytes=self._typed(table, "bytes", bool, key),
-            skip=bool(self._typed(table, "skip", bool, key)),
-        )
+def _method(table: Table) -> MethodConfig:
+    table.only({"stateful", "bytes", "skip"})
+    return MethodConfig(
+        stateful=bool(table.get("stateful", bool)),
+        bytes=table.get("bytes", bool),
+        skip=bool(table.get("skip", bool)),
+    )

@@ -7,9 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from hlfuzz.fuzz import Campaign, Progress, SavedFinding, Store, Summary, load, read_seeds, replay
+from hlfuzz.fuzz import Campaign, Progress, SavedFinding, Store, Summary, load, replay
 from hlfuzz.guest import Guest
-from hlfuzz.invariants import INVARIANTS, Budget, Status, Target, describe_interface, find_config, load_config
+from hlfuzz.invariants import (
+    INVARIANTS,
+    Budget,
+    Status,
+    Target,
+    describe_interface,
+    find_config,
+    load_config,
+    read_seeds,
+)
 
 SEEDS = read_seeds(Path(__file__).resolve().parents[2] / "corpus" / "network-filter")
 

@@ -9,8 +9,10 @@ import pytest
 
 from hlfuzz.errors import EnvironmentProblem, UsageError
 from hlfuzz.files import write_file
-from hlfuzz.fuzz import Store, load, read_seeds
-from hlfuzz.fuzz.store import MAX_SEED_BYTES, read_json
+from hlfuzz.fuzz import Store, load
+from hlfuzz.fuzz.store import read_json
+from hlfuzz.invariants import read_seeds
+from hlfuzz.invariants.seeds import MAX_SEED_BYTES
 
 
 def test_a_failed_write_leaves_the_old_content_and_no_temporary_file(
