@@ -30,7 +30,7 @@ from hlfuzz.sandbox.vectors import BytesForm, ResultForm
 from hlfuzz.sandbox.wasi import Wasi, WasiActivity
 from hlfuzz.sandbox.wasi.process import Process
 from hlfuzz.sandbox.wasi.provide import provide
-from hlfuzz.vmm import Region
+from hlfuzz.vmm import Region, Searched
 
 Trace = Callable[[CallRecord], object]
 _T = TypeVar("_T")
@@ -302,6 +302,17 @@ class Sandbox(DispatchedCalls):
         runtime and guest) or "all". Equal content has equal hashes within a process. Raises as `verify`."""
         self._gate.check_owner()
         return self._only_on_kvm(self._engine.region_hash(region), "region_hash()")
+
+    def find_bytes(self, needle: bytes, region: Searched = "all") -> int | None:
+        """Guest address at which `needle` first lies in guest RAM ("all"), or in the mailbox that host and
+        guest exchange calls through; None: nowhere. What no call may find there, such as a secret of an
+        earlier tenant, can so be looked for byte by byte. Raises as `verify`, and `UsageError` for a needle
+        of zeros only, which untouched memory is full of."""
+        self._gate.check_owner()
+        if not needle.strip(b"\0"):
+            raise UsageError("nothing to look for (find_bytes): give bytes that are not all zero")
+        found = self._only_on_kvm(self._engine.find(needle, region), "find_bytes()")
+        return found[0] if found else None
 
     def evidence(self) -> Evidence | None:
         """The guest's state when a call last trapped or ran past its deadline, before it was reset; given

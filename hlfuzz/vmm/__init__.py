@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hlfuzz.vmm.dispatch import Bell, DispatchedMachine
 from hlfuzz.vmm.evidence import Core, Symbols, keep_cores, kept_core, take_core, trap_registers
-from hlfuzz.vmm.machine import DEFAULT_MEMORY, BytesForm, FastCall, Machine, Region, Results, Room
+from hlfuzz.vmm.machine import DEFAULT_MEMORY, BytesForm, FastCall, Machine, Region, Results, Room, Searched
 from hlfuzz.vmm.module import Module, cache_folder, inspect, inspect_elf, wasmtime_version
 from hlfuzz.vmm.probe import Probe, probe
 from hlfuzz.vmm.snapshot import TemplateInfo, describe, global_values, load, save, take
@@ -28,6 +28,7 @@ __all__ = [
     "Region",
     "Results",
     "Room",
+    "Searched",
     "Slots",
     "Symbols",
     "Template",

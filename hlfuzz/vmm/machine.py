@@ -27,12 +27,14 @@ _TRACKING: Final = {lib.HL_TRACK_RING: "ring", lib.HL_TRACK_LOG: "log"}
 
 Region: TypeAlias = Literal["tables", "text", "all"]
 """Parts of guest RAM: "tables" is page tables, descriptors and stubs, "text" all code."""
+Searched: TypeAlias = Literal["all", "mailbox"]
+"""Where bytes are looked for: all of guest RAM, or what host and guest exchange calls through."""
 _REGIONS: Final[dict[Region, int]] = {
     "tables": lib.HL_REGION_SYSTEM,
     "text": lib.HL_REGION_TEXT,
     "all": lib.HL_REGION_ALL,
 }
-
+_SEARCHED: Final[dict[Searched, int]] = {"all": lib.HL_REGION_ALL, "mailbox": lib.HL_REGION_MAILBOX}
 
 BytesForm: TypeAlias = Literal["none", "pair", "packed", "inplace"]
 """How the results of a byte-vector call stand for bytes; see `hl_bytes_call` in hlfuzz.h."""
@@ -247,6 +249,14 @@ class Machine:
         if lib.hl_ram_hash(self.pointer, _REGIONS[region], out):
             raise HlfuzzError(f"region {region} cannot be hashed (micro-VM): {self.message()}")
         return out[0]
+
+    def find(self, needle: bytes, region: Searched) -> int | None:
+        """Guest address of the first place where `needle` is; None: nowhere."""
+        at = ffi.new("uint64_t *")
+        found = lib.hl_ram_find(self.pointer, _SEARCHED[region], needle, len(needle), at)
+        if found < 0:
+            raise HlfuzzError(f"guest memory cannot be searched (micro-VM): {self.message()}")
+        return at[0] if found else None
 
     def stats(self) -> Stats:
         """Counters since the VM was opened."""

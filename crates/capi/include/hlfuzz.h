@@ -345,6 +345,11 @@
 #define HL_REGION_TEXT 2
 
 /**
+ * `hl_ram_find`: the mailbox, which is no part of guest RAM.
+ */
+#define HL_REGION_MAILBOX 3
+
+/**
  * Bits of `hl_test_fault`: the reset leaves one dirty page alone.
  */
 #define HL_FAULT_SKIP_PAGE 1
@@ -1535,6 +1540,22 @@ int64_t hl_verify(struct hl_sandbox *sandbox);
  * @return 0, or -1: no such region, or an argument is NULL.
  */
 int32_t hl_ram_hash(struct hl_sandbox *sandbox, uint32_t region, uint64_t *hash);
+
+/**
+ * Looks for bytes in what a guest can read, for instance what an earlier tenant was given.
+ *
+ * @param sandbox The sandbox, no call running.
+ * @param region HL_REGION_ALL or HL_REGION_MAILBOX.
+ * @param needle The bytes, not all of them 0.
+ * @param len Number of them, at least 1.
+ * @param address Gets the guest address of the first place where they are.
+ * @return 1 when they are there, 0 when not, -1: no such region, a call runs, or an argument is NULL or 0.
+ */
+int32_t hl_ram_find(struct hl_sandbox *sandbox,
+                    uint32_t region,
+                    const uint8_t *needle,
+                    size_t len,
+                    uint64_t *address);
 
 /**
  * `HL_ABI_VERSION` of the library.

@@ -150,6 +150,8 @@ pub const HL_REGION_ALL: u32 = 0;
 pub const HL_REGION_SYSTEM: u32 = 1;
 /// Text of the runtime and of the compiled module.
 pub const HL_REGION_TEXT: u32 = 2;
+/// `hl_ram_find`: the mailbox, which is no part of guest RAM.
+pub const HL_REGION_MAILBOX: u32 = 3;
 
 /// Bits of `hl_test_fault`: the reset leaves one dirty page alone.
 pub const HL_FAULT_SKIP_PAGE: u32 = 1;

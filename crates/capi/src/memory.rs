@@ -192,3 +192,42 @@ pub unsafe extern "C" fn hl_ram_hash(sandbox: *mut hl_sandbox, region: u32, hash
         None => -1,
     }
 }
+
+/// Looks for bytes in what a guest can read, for instance what an earlier tenant was given.
+///
+/// @param sandbox The sandbox, no call running.
+/// @param region HL_REGION_ALL or HL_REGION_MAILBOX.
+/// @param needle The bytes, not all of them 0.
+/// @param len Number of them, at least 1.
+/// @param address Gets the guest address of the first place where they are.
+/// @return 1 when they are there, 0 when not, -1: no such region, a call runs, or an argument is NULL or 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_ram_find(
+    sandbox: *mut hl_sandbox,
+    region: u32,
+    needle: *const u8,
+    len: usize,
+    address: *mut u64,
+) -> i32 {
+    if needle.is_null() || len == 0 {
+        return -1;
+    }
+    // SAFETY: the C contract: so many bytes.
+    let needle = unsafe { std::slice::from_raw_parts(needle, len) };
+    // SAFETY: the C contract.
+    let (sandbox, address) = unsafe { (sandbox.as_mut(), address.as_mut()) };
+    let Some((it, address)) = sandbox.and_then(|it| it.sandbox()).zip(address) else { return -1 };
+    let found = match region {
+        HL_REGION_ALL => it.find_in_ram(needle),
+        HL_REGION_MAILBOX => it.find_in_mailbox(needle),
+        _ => return -1,
+    };
+    match found {
+        Ok(Some(at)) => {
+            *address = at;
+            1
+        }
+        Ok(None) => 0,
+        Err(_) => -1,
+    }
+}

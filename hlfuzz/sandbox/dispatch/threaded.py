@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast
 from hlfuzz.model import Exited, Export, Failure, HostError, LimitExceeded, Stats, Value, Violation
 from hlfuzz.sandbox.dispatch.lane import Abandoned, Lane
 from hlfuzz.sandbox.engines.base import Engine, EngineName, Entry, HostSide, HostState, Returned
-from hlfuzz.vmm import BytesForm, Core, Region, Room, Template
+from hlfuzz.vmm import BytesForm, Core, Region, Room, Searched, Template
 
 T = TypeVar("T")
 
@@ -154,6 +154,9 @@ class ThreadedEngine:
 
     def region_hash(self, region: Region) -> int | None:
         return self._look(lambda: self._engine.region_hash(region))
+
+    def find(self, needle: bytes, region: Searched) -> tuple[int, ...] | None:
+        return self._look(lambda: self._engine.find(needle, region))
 
     def snapshot(self) -> Template | None:
         return self._look(self._engine.snapshot)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from hlfuzz.guest import CallLimits, Guest
 from hlfuzz.model import Exited, Export, Failure, HostError, LimitExceeded, Stats, Value, Violation
-from hlfuzz.vmm import BytesForm, Core, Region, Room, Template
+from hlfuzz.vmm import BytesForm, Core, Region, Room, Searched, Template
 
 if TYPE_CHECKING:
     from hlfuzz.sandbox.dispatch.lane import Lane
@@ -182,6 +182,11 @@ class Engine(Protocol):
 
     def region_hash(self, region: Region) -> int | None:
         """Hash of a region of guest RAM; None where the engine has no such memory."""
+        ...
+
+    def find(self, needle: bytes, region: Searched) -> tuple[int, ...] | None:
+        """The first address of guest RAM or the mailbox where `needle` is, if it is there; None where the
+        engine has no such memory."""
         ...
 
     def snapshot(self) -> Template | None:

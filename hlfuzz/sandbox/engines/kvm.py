@@ -32,6 +32,7 @@ from hlfuzz.vmm import (
     Machine,
     Region,
     Room,
+    Searched,
     Slots,
     Template,
     global_values,
@@ -181,6 +182,10 @@ class KvmEngine:
 
     def region_hash(self, region: Region) -> int | None:
         return self._machine.region_hash(region)
+
+    def find(self, needle: bytes, region: Searched) -> tuple[int, ...] | None:
+        at = self._machine.find(needle, region)
+        return () if at is None else (at,)
 
     def snapshot(self) -> Template | None:
         return take(self._machine, self._guest.name)

@@ -5,7 +5,7 @@ use crate::error::{Error, Kind, Result};
 use crate::layout::Guest;
 use crate::reset::differences;
 use crate::snapshot::PAGE;
-use hlfuzz_abi::{Value, op};
+use hlfuzz_abi::{Mailbox, Value, map, op};
 
 impl Sandbox {
     /// Address in guest RAM and length of a memory, checked; `export` None: the default one. A native guest has one, whose
@@ -128,6 +128,46 @@ impl Sandbox {
         self.ram.range(start, len).map(|at| unsafe { std::slice::from_raw_parts(at, len as usize) })
     }
 
+    /// Address at which `needle` begins in guest RAM; None: nowhere. Pages that nobody has written hold zeros only and are
+    /// passed over, so a needle of zeros may be missed.
+    pub fn find_in_ram(&self, needle: &[u8]) -> Result<Option<u64>> {
+        self.check_at_rest()?;
+        let resident = self.ram.resident()?;
+        let held = |page: usize| resident[page] & 1 != 0 || self.hot.contains(page as u32);
+        let mut page = 0;
+        while page < resident.len() {
+            let first = page;
+            while page < resident.len() && held(page) {
+                page += 1;
+            }
+            if page > first {
+                let (start, end) = ((first * PAGE) as u64, (page * PAGE) as u64);
+                let at = self.ram_slice(start, end).and_then(|bytes| find(bytes, needle));
+                if let Some(at) = at {
+                    return Ok(Some(start + at as u64));
+                }
+            }
+            page += 1;
+        }
+        Ok(None)
+    }
+
+    /// As `find_in_ram`, in the mailbox; the address is the guest's.
+    pub fn find_in_mailbox(&self, needle: &[u8]) -> Result<Option<u64>> {
+        self.check_at_rest()?;
+        let mut bytes = vec![0; size_of::<Mailbox>()];
+        // SAFETY: a mailbox has this size; the guest is at rest or waits, and a copy is what is searched.
+        unsafe { std::ptr::copy_nonoverlapping(self.mailbox.as_ptr(), bytes.as_mut_ptr(), bytes.len()) };
+        Ok(find(&bytes, needle).map(|at| map::MAILBOX + at as u64))
+    }
+
+    fn check_at_rest(&self) -> Result<()> {
+        if self.phase == Phase::Running {
+            return Err(Error::new(Kind::Internal, "a call runs"));
+        }
+        Ok(())
+    }
+
     /// Pages of guest RAM that differ from the snapshot, and the first of them.
     pub fn differences(&self) -> Result<(u64, Option<u32>)> {
         match &self.snapshot {
@@ -135,4 +175,12 @@ impl Sandbox {
             None => Err(Error::new(Kind::Internal, "a VM that boots has no snapshot")),
         }
     }
+}
+
+fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    // SAFETY: two slices; memmem reads them only.
+    let at = unsafe {
+        libc::memmem(bytes.as_ptr().cast(), bytes.len(), needle.as_ptr().cast(), needle.len()).cast::<u8>()
+    };
+    (!at.is_null()).then(|| at as usize - bytes.as_ptr() as usize)
 }

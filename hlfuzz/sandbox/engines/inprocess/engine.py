@@ -34,7 +34,7 @@ from hlfuzz.sandbox.engines.inprocess.watchdog import Deadline
 from hlfuzz.sandbox.engines.starting import INITIALIZE, START, exports_initialize, start_error
 from hlfuzz.sandbox.symbols import symbols_of, with_site
 from hlfuzz.sandbox.values import canonical_args
-from hlfuzz.vmm import BytesForm, Core, Region, Room, Template
+from hlfuzz.vmm import BytesForm, Core, Region, Room, Searched, Template
 
 _VALTYPES: Final[dict[str, Callable[[], wasmtime.ValType]]] = {
     "i32": wasmtime.ValType.i32,
@@ -163,6 +163,9 @@ class InProcessEngine:
         return None
 
     def region_hash(self, region: Region) -> int | None:
+        return None
+
+    def find(self, needle: bytes, region: Searched) -> tuple[int, ...] | None:
         return None
 
     def snapshot(self) -> Template | None:
