@@ -16,6 +16,7 @@ lib, ffi = library.lib, library.ffi
 SKIP_PAGE: int = lib.HL_FAULT_SKIP_PAGE
 FORGET_NEW_PAGES: int = lib.HL_FAULT_FORGET_NEW_PAGES
 NO_RESET: int = lib.HL_FAULT_NO_RESET
+FORGET_MAILBOX: int = lib.HL_FAULT_FORGET_MAILBOX
 _TRACKING = {"ring": lib.HL_TRACK_RING, "log": lib.HL_TRACK_LOG}
 
 

@@ -6,6 +6,7 @@ use crate::layout::Guest;
 use crate::reset::differences;
 use crate::snapshot::PAGE;
 use hlfuzz_abi::{Mailbox, Value, map, op};
+use memchr::memmem;
 
 impl Sandbox {
     /// Address in guest RAM and length of a memory, checked; `export` None: the default one. A native guest has one, whose
@@ -142,7 +143,7 @@ impl Sandbox {
             }
             if page > first {
                 let (start, end) = ((first * PAGE) as u64, (page * PAGE) as u64);
-                let at = self.ram_slice(start, end).and_then(|bytes| find(bytes, needle));
+                let at = self.ram_slice(start, end).and_then(|bytes| memmem::find(bytes, needle));
                 if let Some(at) = at {
                     return Ok(Some(start + at as u64));
                 }
@@ -158,7 +159,7 @@ impl Sandbox {
         let mut bytes = vec![0; size_of::<Mailbox>()];
         // SAFETY: a mailbox has this size; the guest is at rest or waits, and a copy is what is searched.
         unsafe { std::ptr::copy_nonoverlapping(self.mailbox.as_ptr(), bytes.as_mut_ptr(), bytes.len()) };
-        Ok(find(&bytes, needle).map(|at| map::MAILBOX + at as u64))
+        Ok(memmem::find(&bytes, needle).map(|at| map::MAILBOX + at as u64))
     }
 
     fn check_at_rest(&self) -> Result<()> {
@@ -175,12 +176,4 @@ impl Sandbox {
             None => Err(Error::new(Kind::Internal, "a VM that boots has no snapshot")),
         }
     }
-}
-
-fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    // SAFETY: two slices; memmem reads them only.
-    let at = unsafe {
-        libc::memmem(bytes.as_ptr().cast(), bytes.len(), needle.as_ptr().cast(), needle.len()).cast::<u8>()
-    };
-    (!at.is_null()).then(|| at as usize - bytes.as_ptr() as usize)
 }
