@@ -4,6 +4,7 @@
 #   make test       every check that must pass: lint, Rust tests, the model check, Python tests
 #   make bench      the benchmark table; BENCH=--json for a document
 #   make verifiers  a million damaged FlatBuffers: what C++ rejects, we must reject (a few minutes)
+#   make fault-table  every planted fault with ten seeds, and clean guests: writes docs/planted-faults.md (a quarter hour)
 #   make soak       ten minutes of mixed work, after which nothing may have grown; SECONDS=600
 #   make install-c  header, library and pkg-config file for C and C++ programs; PREFIX=/usr/local DESTDIR=
 #   make fuzz-self  lies in the mailbox, and random machine code, against our own host side: ten million cases (a while)
@@ -32,7 +33,7 @@ TARGET := $${CARGO_TARGET_DIR:-target}/release
 ABI := $(shell sed -n 's/^\#define HL_ABI_VERSION //p' crates/capi/include/hlfuzz.h)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -1)
 
-.PHONY: help demo test bench verifiers install-c soak lint docs clean test-rust test-model test-python
+.PHONY: help demo test bench verifiers install-c fault-table soak lint docs clean test-rust test-model test-python
 .DEFAULT_GOAL := help
 
 help:
@@ -50,6 +51,9 @@ bench: .venv/native
 
 verifiers: .venv/native
 	$(BIN)/python bench/verifiers.py
+
+fault-table: .venv/native
+	$(BIN)/python tests/quality/fault_table.py
 
 SECONDS ?= 600
 

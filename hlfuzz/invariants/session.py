@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from hlfuzz.errors import CallFailed, HlfuzzError, UsageError
@@ -17,8 +17,16 @@ from hlfuzz.sandbox import CallContext, Sandbox
 class Session:
     """One open sandbox with its recorder. `calls` counts the guest calls made; `reset` is its level."""
 
-    def __init__(self, box: Sandbox, recorder: Recorder, reset: str = "memory") -> None:
+    def __init__(
+        self,
+        box: Sandbox,
+        recorder: Recorder,
+        reset: str = "memory",
+        on_close: Callable[[Session], None] = lambda session: None,
+    ) -> None:
+        """`on_close` is called once, when it is closed."""
         self.box = box
+        self._on_close = on_close
         self.reset = reset
         self.calls = 0
         self._recorder = recorder
@@ -134,6 +142,8 @@ class Session:
 
     def close(self) -> None:
         """Closes the sandbox; twice is fine."""
+        if not self.box.is_closed:
+            self._on_close(self)
         self.box.close()
 
     def __enter__(self) -> Session:

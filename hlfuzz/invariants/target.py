@@ -47,6 +47,7 @@ class Target:
         self.seeds = tuple(seeds)
         self.wasi = wasi
         self._sessions: dict[tuple[Reset, str], Session] = {}
+        self._open: set[Session] = set()
         self._peer: Target | None = None
         self._closed_calls = 0
 
@@ -76,7 +77,13 @@ class Target:
             trace=trace,
             evidence=evidence,
         )
-        return Session(box, recorder, reset)
+        session = Session(box, recorder, reset, self._closed)
+        self._open.add(session)
+        return session
+
+    def _closed(self, session: Session) -> None:
+        self._open.discard(session)
+        self._closed_calls += session.calls
 
     def run(self, case: Case, *, strict: bool = False) -> Run:
         """Run a case in long-lived sandboxes and return its events. `strict` uses the strict reset level."""
@@ -124,13 +131,13 @@ class Target:
 
     @property
     def calls(self) -> int:
-        """Guest calls made by the long-lived sessions, closed ones included."""
-        return self._closed_calls + sum(s.calls for s in self._sessions.values())
+        """Guest calls made so far through its sessions, closed ones and those of `peer` included."""
+        peer = 0 if self._peer is None else self._peer.calls
+        return self._closed_calls + peer + sum(s.calls for s in self._open)
 
     def close(self) -> None:
-        """Closes every long-lived session; the target may be used again."""
-        self._closed_calls = self.calls
-        for session in self._sessions.values():
+        """Closes every session; the target may be used again."""
+        for session in tuple(self._open):
             session.close()
         self._sessions.clear()
         if self._peer is not None:
