@@ -57,7 +57,7 @@ class Capability(Invariant):
         return None
 
     def _loads(self, target: Target, case: Case, name: str) -> Fault | None:
-        providers = dict(Recorder(target.guest.info, target.interface.host).providers)
+        providers = dict(target.recorder().providers)
         if providers.pop(name, None) is None:
             providers[name] = Recorder.unused_function()
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -86,16 +86,24 @@ def describe_interface(
     return Interface(methods, allowed, config.tenant_open, config.allocator)
 
 
-def missing_providers(info: ModuleInfo, interface: Interface, *, wasi: bool = False) -> tuple[str, ...]:
-    """The imports that nothing stands in for, as "module.name"; with `wasi` its own are provided for."""
+def missing_providers(
+    info: ModuleInfo, interface: Interface, *, wasi: bool = False, given: Collection[str] = ()
+) -> tuple[str, ...]:
+    """The imports that nothing stands in for, as "module.name"; with `wasi` its own are provided for, and
+    `given` are those that the user provides."""
     return tuple(
-        i.key for i in info.imports if i.key not in interface.host and not (wasi and i.module == WASI)
+        i.key
+        for i in info.imports
+        if i.key not in interface.host and i.key not in given and not (wasi and i.module == WASI)
     )
 
 
-def refuse_missing(info: ModuleInfo, interface: Interface, *, wasi: bool = False) -> None:
-    """Raises: UsageError that names the missing providers and how to allow recording stand-ins."""
-    if missing := missing_providers(info, interface, wasi=wasi):
+def refuse_missing(
+    info: ModuleInfo, interface: Interface, *, wasi: bool = False, given: Collection[str] = ()
+) -> None:
+    """Raises: UsageError that names the missing providers and how to allow recording stand-ins. The other
+    arguments are those of `missing_providers`."""
+    if missing := missing_providers(info, interface, wasi=wasi, given=given):
         functions = [i.key for i in info.imports if i.key in missing and i.kind is ExternKind.FUNC]
         listed = f"{', '.join(missing[:8])}{', …' if len(missing) > 8 else ''}"
         example = f"--host {functions[0]}=record" if functions else "--stub-imports"

@@ -30,6 +30,8 @@ class HostCall:
     """One host call as a recording stand-in saw it. `data` is the buffer that two of its arguments described.
 
     `problem` says what was wrong with that buffer ("" when nothing was), `thread` is where it ran.
+    `answer` is what a host function of the user's own gave back, as text: its result, and what it did to the
+    guest.
     """
 
     function: str
@@ -37,6 +39,7 @@ class HostCall:
     data: bytes | None = None
     problem: str = ""
     thread: int = field(default=0, compare=False)
+    answer: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

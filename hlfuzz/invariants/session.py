@@ -10,7 +10,7 @@ from hlfuzz.errors import CallFailed, HlfuzzError, UsageError
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.host import Recorder
 from hlfuzz.invariants.observe import HostCall, Observation
-from hlfuzz.model import Call, ExternKind, HostError, Ok, value_bits
+from hlfuzz.model import Call, ExternKind, HostError, Ok, Outcome, value_bits
 from hlfuzz.sandbox import CallContext, Sandbox
 
 
@@ -44,8 +44,7 @@ class Session:
             return self.sequence((call,))[0]
         self.calls += 1
         outcome = self._try_call(call.function, *call.args)
-        if isinstance(outcome, HostError):
-            raise _stand_in_failed(outcome)
+        self._check(outcome)
         return Observation(outcome, self._recorder.take())
 
     def sequence(self, calls: Sequence[Call]) -> tuple[Observation, ...]:
@@ -67,8 +66,7 @@ class Session:
         """One call in an open context of this sandbox."""
         self.calls += 1
         outcome = context.try_call(call.function, *call.args)
-        if isinstance(outcome, HostError):
-            raise _stand_in_failed(outcome)
+        self._check(outcome)
         return Observation(outcome, self._recorder.take())
 
     def take(self) -> tuple[HostCall, ...]:
@@ -140,6 +138,14 @@ class Session:
         digest.update(b"".join(value_bits(globals_[name]) + b"\0" for name in globals_))
         return digest.hexdigest()
 
+    def _check(self, outcome: Outcome) -> None:
+        """Raise when a stand-in failed: that is no answer of anybody under test."""
+        if isinstance(outcome, HostError) and outcome.function in self._recorder.stand_ins:
+            raise HlfuzzError(
+                f"the stand-in for {outcome.function} failed ({outcome.message}): please report this with "
+                "the module"
+            )
+
     def close(self) -> None:
         """Closes the sandbox; twice is fine."""
         if not self.box.is_closed:
@@ -153,9 +159,3 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _stand_in_failed(outcome: HostError) -> HlfuzzError:
-    return HlfuzzError(
-        f"the stand-in for {outcome.function} failed ({outcome.message}): please report this with the module"
-    )

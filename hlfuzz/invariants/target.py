@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 from hlfuzz.guest import Guest
 from hlfuzz.invariants.case import Case
@@ -16,10 +16,20 @@ from hlfuzz.invariants.observe import call_text
 from hlfuzz.invariants.run import run_case
 from hlfuzz.invariants.session import Session
 from hlfuzz.model import Call
-from hlfuzz.sandbox import Sandbox, Trace, Wasi
+from hlfuzz.sandbox import Pool, Provider, Sandbox, Snapshot, Trace, Wasi
 
 Reset = Literal["strict", "memory"]
 EngineName = Literal["auto", "kvm", "inprocess"]
+
+
+class Closable(Protocol):
+    """What is closed with a target."""
+
+    def close(self) -> None:
+        """Free it."""
+
+
+_Kept = TypeVar("_Kept", bound=Closable)
 
 
 class Target:
@@ -27,7 +37,10 @@ class Target:
     use.
 
     `deadline` is the CPU time of one call in seconds; `seeds` are inputs that generators start from; `wasi`
-    is what a WASI guest is given.
+    is what a WASI guest is given. `host` are host functions and other providers of the user's own, by
+    "module.name": they are called for real and recorded, and come before the stand-ins that the interface
+    allows. They must answer alike in every sandbox, which `determinism` checks. `native` is a native guest
+    built from the same source, for `differential`.
     """
 
     def __init__(
@@ -39,9 +52,13 @@ class Target:
         deadline: float = 0.5,
         seeds: Sequence[bytes] = (),
         wasi: Wasi | None = None,
+        host: Mapping[str, Provider] | None = None,
+        native: Guest | None = None,
     ) -> None:
         self.guest = guest
         self.interface = interface
+        self.host = dict(host or {})
+        self.native = native
         self.engine: EngineName = engine
         self.deadline = deadline
         self.seeds = tuple(seeds)
@@ -49,6 +66,7 @@ class Target:
         self._sessions: dict[tuple[Reset, str], Session] = {}
         self._open: set[Session] = set()
         self._peer: Target | None = None
+        self._keep: dict[str, Closable] = {}
         self._closed_calls = 0
 
     def open(
@@ -58,32 +76,35 @@ class Target:
         deadline: float | None = None,
         trace: Trace | None = None,
         evidence: bool = False,
+        snapshot: Snapshot | None = None,
     ) -> Session:
-        """A new sandbox; `evidence` as in `Sandbox`.
+        """A new sandbox; `evidence` and `snapshot` as in `Sandbox`.
 
         Raises: LinkError, StartError, EnvironmentProblem as `Sandbox` does.
         """
-        recorder = Recorder(self.guest.info, self.interface.host)
-        if self.guest.kind == "elf":  # it has no other level
-            reset = "strict"
-        box = Sandbox(
-            self.guest,
-            recorder.providers,
-            engine=self.engine,
-            reset=reset,
-            deadline=deadline or self.deadline,
-            allocator=self.interface.allocator,
-            wasi=self.wasi,
-            trace=trace,
-            evidence=evidence,
-        )
-        session = Session(box, recorder, reset, self._closed)
-        self._open.add(session)
-        return session
+        recorder = self.recorder()
+        options = self._options(reset)
+        options |= {"deadline": deadline or self.deadline, "trace": trace, "evidence": evidence}
+        box = Sandbox(self.guest, recorder.providers, snapshot=snapshot, **options)
+        return Session(box, recorder, options["reset"])
 
-    def _closed(self, session: Session) -> None:
-        self._open.discard(session)
-        self._closed_calls += session.calls
+    def open_pool(self, *, reset: Reset = "memory") -> tuple[Pool, Recorder]:
+        """A pool of one sandbox, and what its host functions see. Raises as `open`."""
+        recorder = self.recorder()
+        return Pool(self.guest, recorder.providers, size=1, **self._options(reset)), recorder
+
+    def recorder(self) -> Recorder:
+        """Host functions for one sandbox. Raises: LinkError, UsageError for one that cannot be used."""
+        return Recorder(self.guest.info, self.interface.host, self.host)
+
+    def _options(self, reset: Reset) -> dict[str, Any]:
+        return {
+            "engine": self.engine,
+            "reset": "strict" if self.guest.kind == "elf" else reset,  # a native guest has no other level
+            "deadline": self.deadline,
+            "allocator": self.interface.allocator,
+            "wasi": self.wasi,
+        }
 
     def run(self, case: Case, *, strict: bool = False) -> Run:
         """Run a case in long-lived sandboxes and return its events. `strict` uses the strict reset level."""
@@ -102,6 +123,12 @@ class Target:
         if session is None:
             session = self._sessions[key] = self.open(reset=reset)
         return session
+
+    def kept(self, name: str, make: Callable[[], _Kept]) -> _Kept:
+        """What `make` made when this name was first asked for; it is closed with the target."""
+        if name not in self._keep:
+            self._keep[name] = make()
+        return cast("_Kept", self._keep[name])
 
     @cached_property
     def pristine_digest(self) -> str:
@@ -126,6 +153,7 @@ class Target:
                 deadline=self.deadline,
                 seeds=self.seeds,
                 wasi=self.wasi,
+                host=self.host,
             )
         return self._peer
 
@@ -140,6 +168,9 @@ class Target:
         for session in tuple(self._open):
             session.close()
         self._sessions.clear()
+        for kept in self._keep.values():
+            kept.close()
+        self._keep.clear()
         if self._peer is not None:
             self._peer.close()
 

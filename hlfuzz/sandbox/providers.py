@@ -71,7 +71,7 @@ def link(guest: Guest, host: Mapping[str, Provider]) -> Linked:
         provider = host[wanted.key]
         match wanted.type:
             case FuncType() as t if wanted.kind is ExternKind.FUNC:
-                functions[index] = _function(wanted, t, provider)
+                functions[index] = host_function(wanted, t, provider)
             case GlobalType() as t:
                 values[index] = _global(wanted, t, provider)
             case TableType() as t:
@@ -133,7 +133,9 @@ def _expect(wanted: Import, provider: Provider, kind: type) -> None:
         )
 
 
-def _function(wanted: Import, type_: FuncType, provider: Provider) -> HostFunction:
+def host_function(wanted: Import, type_: FuncType, provider: Provider) -> HostFunction:
+    """The provider of an imported function. Raises `LinkError` when it is none, or does not take the import's
+    number of arguments."""
     if isinstance(provider, HostFunction):
         function = provider
     elif callable(provider):
