@@ -8,6 +8,7 @@ Exit code 0 when each fault was caught by its checker with each seed, and no cle
 from __future__ import annotations
 
 import argparse
+import inspect
 import statistics
 import sys
 import time
@@ -28,6 +29,9 @@ from hlfuzz.errors import HlfuzzWarning  # noqa: E402
 from hlfuzz.files import write_file  # noqa: E402
 from hlfuzz.invariants import INVARIANTS, Budget, Status, examine  # noqa: E402
 
+INVARIANTS_PAGE = ROOT / "docs" / "invariants.md"
+START = "written by `make fault-table` from the checkers' own words -->"
+END = "<!-- end -->"
 CAUGHT_WITHIN_SECONDS = 60.0
 CLEAN_BUDGET = Budget(0.5, 100)
 
@@ -125,6 +129,23 @@ def page(found: list[Caught], clean: list[tuple[Clean, tuple[int, int, int]]], s
     return "\n".join(lines)
 
 
+def invariants_section() -> str:
+    """What each checker says of itself, for docs/invariants.md."""
+    lines: list[str] = ["| id | accuses | promise |", "|---|---|---|"]
+    lines += [f"| [`{i.id}`](#{i.id}) | {i.subject} | {i.doc} |" for i in INVARIANTS.values()]
+    for invariant in INVARIANTS.values():
+        promise = " ".join((inspect.getdoc(type(invariant)) or "").split())
+        lines += ["", f"### {invariant.id}", "", promise, ""]
+        lines += [f"*Looks at:* {invariant.observes}", "", f"*Cannot see:* {invariant.blind}"]
+    return "\n".join(lines)
+
+
+def with_invariants(text: str) -> str:
+    """The page docs/invariants.md with that section as it should be."""
+    head, rest = text.split(START, 1)
+    return f"{head}{START}\n\n{invariants_section()}\n\n{END}{rest.split(END, 1)[1]}"
+
+
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(
@@ -132,8 +153,13 @@ def main() -> int:
     )
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "planted-faults.md")
+    parser.add_argument("--invariants", action="store_true", help="write docs/invariants.md only")
     parser.add_argument("--only", help="faults and guests whose name contains this; nothing is written")
     arguments = parser.parse_args()
+    if not arguments.only:
+        write_file(INVARIANTS_PAGE, with_invariants(INVARIANTS_PAGE.read_text("utf-8")).encode())
+    if arguments.invariants:
+        return 0
     warnings.simplefilter("ignore", HlfuzzWarning)
     seeds = range(1, arguments.seeds + 1)
     wanted = arguments.only or ""
