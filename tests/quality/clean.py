@@ -10,10 +10,10 @@ from pathlib import Path
 
 import guests
 
-from hlfuzz.fuzz import read_seeds
 from hlfuzz.guest import Guest
 from hlfuzz.invariants import Config, Target, describe_interface, find_config, load_config
 from hlfuzz.invariants.config import MethodConfig
+from hlfuzz.invariants.seeds import read_seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 for _folder in ("examples", "tests/modules"):
