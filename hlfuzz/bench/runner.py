@@ -12,6 +12,7 @@ from rich.table import Table
 
 from hlfuzz.bench import (
     api,
+    checks,
     dispatch,
     many,
     native,
@@ -66,6 +67,7 @@ def _rows(quick: bool) -> Iterator[Row]:
         yield vm.strict(template, rounds, block // 2)
         yield native.echo(rounds, block // 2)
         yield from api.rows(vcpu, rounds, block)
+        yield from checks.rows(rounds, block)
         yield pool.row(vcpu, rounds, block)
         yield from roundtrip.rows(vcpu, rounds, block, lambda: vm.exchange(template, vcpu))
         yield from dispatch.rows(rounds, block // 4)
