@@ -164,6 +164,30 @@ pub const HL_FAULT_NO_RESET: u32 = 8;
 /// A strict reset leaves the mailbox alone.
 pub const HL_FAULT_FORGET_MAILBOX: u32 = 16;
 
+/// A byte-vector call reads the length of its result once to check it and once more to use it.
+pub const HL_FAULT_READ_TWICE: u32 = 1 << 16;
+/// A byte-vector call takes bytes from anywhere in guest RAM.
+pub const HL_FAULT_NO_BOUNDS: u32 = 1 << 17;
+
+/// `hl_test_change`: fields of the guest's answer.
+pub const HL_SHARED_AUX: u32 = 1;
+pub const HL_SHARED_COUNT: u32 = 2;
+pub const HL_SHARED_POSTED: u32 = 3;
+pub const HL_SHARED_MEMORY: u32 = 4;
+pub const HL_SHARED_MEMORY_LEN: u32 = 5;
+pub const HL_SHARED_VALUES: u32 = 6;
+/// The text of a failure: its length, its bytes.
+pub const HL_SHARED_TEXT_LEN: u32 = 7;
+pub const HL_SHARED_TEXT: u32 = 8;
+/// Posted host calls.
+pub const HL_SHARED_QUEUE: u32 = 9;
+/// What the host has asked of a byte vector.
+pub const HL_SHARED_VECTOR_HEAD: u32 = 10;
+/// The default memory, by the guest's own addresses.
+pub const HL_SHARED_GUEST: u32 = 11;
+/// `hl_test_change.at_read`: a second thread makes the change, on and on.
+pub const HL_ALWAYS: u64 = u64::MAX;
+
 /// What `hl_measure_floor` measures: reading the clock.
 pub const HL_FLOOR_CLOCK: u32 = 1;
 /// An empty request through the mailbox, in the sandbox's transport: the bare exchange, or the doorbell exit.

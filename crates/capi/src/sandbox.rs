@@ -7,7 +7,7 @@ use crate::types::*;
 use hlfuzz_vmm::deadline::Deadline;
 use hlfuzz_vmm::posted::Queue;
 use hlfuzz_vmm::reset::Faults;
-use hlfuzz_vmm::sandbox::HostCall;
+use hlfuzz_vmm::sandbox::{Careless, HostCall};
 use hlfuzz_vmm::{Boot, CallLimits, Level, LimitCause, Options, Sandbox, Status, Transport, TrapCause};
 use std::ffi::{CString, c_char};
 use std::time::Duration;
@@ -632,7 +632,7 @@ pub unsafe extern "C" fn hl_stats_get(sandbox: *const hl_sandbox, out: *mut hl_s
     if unsafe { fill(out, size, counted) } { 0 } else { -1 }
 }
 
-/// For tests of tests: damages the reset of this sandbox, so that a check can be seen to notice.
+/// For tests of tests: damages how this sandbox resets and reads, so that a check can be seen to notice.
 ///
 /// @param sandbox The sandbox.
 /// @param faults Bits HL_FAULT_*; 0 mends it.
@@ -648,6 +648,10 @@ pub unsafe extern "C" fn hl_test_fault(sandbox: *mut hl_sandbox, faults: u32) ->
                 forget_new_pages: faults & HL_FAULT_FORGET_NEW_PAGES != 0,
                 do_nothing: faults & HL_FAULT_NO_RESET != 0,
                 forget_mailbox: faults & HL_FAULT_FORGET_MAILBOX != 0,
+            });
+            it.set_careless(Careless {
+                reads_twice: faults & HL_FAULT_READ_TWICE != 0,
+                without_bounds: faults & HL_FAULT_NO_BOUNDS != 0,
             });
             Status::Done
         })

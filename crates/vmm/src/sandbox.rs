@@ -5,6 +5,7 @@ mod calls;
 mod evidence;
 #[cfg(test)]
 mod hostile;
+mod meddler;
 mod model;
 mod take;
 mod vectors;
@@ -24,6 +25,8 @@ use calls::Asked;
 pub use evidence::State;
 use evidence::Trail;
 use hlfuzz_abi::{Mailbox, Value, transport};
+use meddler::Meddler;
+pub use meddler::{Careless, Change, Shared};
 pub use model::{
     CallLimits, HostCall, Interface, Level, LimitCause, Options, Stats, Status, Transport, TrapCause,
 };
@@ -106,6 +109,8 @@ pub struct Sandbox {
     pub(crate) tsc_khz: u64,
     tracking: Tracking,
     faults: Faults,
+    careless: Careless,
+    meddler: Option<Box<Meddler>>,
     /// Somebody in another thread wants the call to come back early.
     stop: Arc<AtomicBool>,
 }
@@ -201,6 +206,8 @@ impl Sandbox {
             tsc_khz,
             tracking: Tracking::Auto,
             faults: Faults::default(),
+            careless: Careless::default(),
+            meddler: None,
             stop: Arc::default(),
         }
     }

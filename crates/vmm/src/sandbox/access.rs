@@ -60,6 +60,7 @@ impl Sandbox {
         {
             return Ok(None);
         }
+        self.looks();
         Ok(self.ram.range(base + ptr, len))
     }
 

@@ -212,19 +212,24 @@ impl Sandbox {
 
     #[inline]
     fn answered(&mut self, word: u32) -> Status {
-        let mailbox = self.mailbox_ptr();
         // Each field is read once, here; only these copies are used.
         // SAFETY: the mailbox has this layout.
-        let (aux, n, posted, memory, memory_len) = unsafe {
-            let from = &raw const (*mailbox).from_guest;
-            (
-                (&raw const (*from).aux).read_volatile(),
-                (&raw const (*from).n).read_volatile(),
-                (&raw const (*from).posted).read_volatile(),
-                (&raw const (*from).memory).read_volatile(),
-                (&raw const (*from).memory_len).read_volatile(),
-            )
-        };
+        let from = unsafe { &raw const (*self.mailbox_ptr()).from_guest };
+        self.looks();
+        // SAFETY: as above.
+        let aux = unsafe { (&raw const (*from).aux).read_volatile() };
+        self.looks();
+        // SAFETY: as above.
+        let n = unsafe { (&raw const (*from).n).read_volatile() };
+        self.looks();
+        // SAFETY: as above.
+        let posted = unsafe { (&raw const (*from).posted).read_volatile() };
+        self.looks();
+        // SAFETY: as above.
+        let memory = unsafe { (&raw const (*from).memory).read_volatile() };
+        self.looks();
+        // SAFETY: as above.
+        let memory_len = unsafe { (&raw const (*from).memory_len).read_volatile() };
         self.memory = (memory, memory_len);
         if (posted != 0 || !self.posted.calls.is_empty())
             && let Err(why) = self.take_posted(posted)
@@ -282,7 +287,10 @@ impl Sandbox {
                 self.trap = Some(TrapCause::Runtime(text.clone()));
                 self.die(Error::new(Kind::Internal, text))
             }
-            answer::FATAL => self.end_by(TrapCause::Runtime(self.text())),
+            answer::FATAL => {
+                let text = self.text();
+                self.end_by(TrapCause::Runtime(text))
+            }
             _ => self.violated(format!("answer {word}, which does not exist or does not fit the request")),
         }
     }
@@ -320,6 +328,7 @@ impl Sandbox {
         let mailbox = self.mailbox_ptr();
         self.results.clear();
         self.results.reserve(n);
+        self.looks();
         // SAFETY: `n` values fit the block; the room was just reserved.
         unsafe {
             let slots = (&raw const (*mailbox).from_guest.values).cast::<Value>();
@@ -328,11 +337,14 @@ impl Sandbox {
         }
     }
 
-    fn text(&self) -> String {
+    fn text(&mut self) -> String {
         let mailbox = self.mailbox_ptr();
-        // SAFETY: the length is read once and cut to the area; the bytes are copied before they are looked at.
+        self.looks();
+        // SAFETY: the length is read once and cut to the area.
+        let len = unsafe { (&raw const (*mailbox).text.len).read_volatile() } as usize;
+        self.looks();
+        // SAFETY: the bytes are copied before they are looked at.
         let bytes = unsafe {
-            let len = (&raw const (*mailbox).text.len).read_volatile() as usize;
             let from = (&raw const (*mailbox).text.bytes).cast::<u8>();
             let mut copy = vec![0; len.min(hlfuzz_abi::TEXT_BYTES)];
             std::ptr::copy_nonoverlapping(from, copy.as_mut_ptr(), copy.len());
@@ -343,6 +355,7 @@ impl Sandbox {
 
     fn take_posted(&mut self, used: u32) -> std::result::Result<(), String> {
         let mailbox = self.mailbox_ptr();
+        self.looks();
         let (interface, modes) = (&self.interface, &self.posted_modes);
         // SAFETY: the area has POSTED_BYTES; the guest waits, so resetting its counter does not race.
         unsafe {

@@ -195,6 +195,7 @@ impl Sandbox {
         self.trail.clear();
         let n = (n as usize).min(MAX_FRAMES);
         let mailbox = self.mailbox_ptr();
+        self.looks();
         // SAFETY: so many values are in the block; each is copied once.
         let values = unsafe {
             (&raw const (*mailbox).from_guest.values).cast::<[Value; MAX_FRAMES]>().read_volatile()

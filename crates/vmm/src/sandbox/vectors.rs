@@ -64,6 +64,13 @@ enum Step {
     AtOnce,
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked {
+    alloc: u32,
+    len: u32,
+    scratch: u64,
+}
+
 /// The byte-vector call that is open, and the bytes of the last one that ended well. Its buffers are kept.
 #[derive(Debug, Default)]
 pub(super) struct VectorCall {
@@ -72,6 +79,8 @@ pub(super) struct VectorCall {
     args: Vec<Value>,
     at: usize,
     form: Form,
+    /// Of a call at once: what `VectorHead` says of the room. The one in the mailbox is a copy for the guest.
+    room: Asked,
     address: u64,
     data: Vec<u8>,
     out: Vec<u8>,
@@ -209,6 +218,7 @@ impl Sandbox {
     fn call_at_once(&mut self, call: &BytesCall, head: VectorHead, data: &[u8], results: u32) -> Status {
         let it = &mut self.vector;
         (it.step, it.form) = (Step::AtOnce, call.form);
+        it.room = Asked { alloc: head.alloc, len: head.len, scratch: head.scratch };
         it.out.clear();
         let mailbox = self.mailbox_ptr();
         // SAFETY: the caller checked the length; the guest does not read before the request.
@@ -238,11 +248,10 @@ impl Sandbox {
     #[cold]
     pub(super) fn no_room(&mut self) -> Status {
         self.vector.step = Step::Idle;
-        // SAFETY: mailbox memory; the host wrote it.
-        let head = unsafe { (&raw const (*self.mailbox_ptr()).vector.head).read_volatile() };
-        let (len, size) = (head.len as usize, self.memory.1);
-        if head.alloc == NO_ALLOCATOR {
-            return self.invalid(scratch_outside(head.scratch, len, size));
+        let asked = self.vector.room;
+        let (len, size) = (asked.len as usize, self.memory.1);
+        if asked.alloc == NO_ALLOCATOR {
+            return self.invalid(scratch_outside(asked.scratch, len, size));
         }
         match self.allocated(len) {
             Ok(address) => self.lied(outside(address, len, size)),
@@ -331,7 +340,11 @@ impl Sandbox {
             Form::InPlace => (self.vector.address, word(0) & WORD),
         };
         let allowed = self.options.limits.output_bytes;
-        match self.view(None, address, len) {
+        let (found, len) = match self.careless.is_any() {
+            true => self.view_carelessly(address, len),
+            false => (self.view(None, address, len), len),
+        };
+        match found {
             Ok(Some(_)) if len > allowed => {
                 self.end_by(TrapCause::Limit(LimitCause::Output { bytes: len, allowed }))
             }
