@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from hlfuzz.invariants import Case, Fault, Invariant, Kind, Observation, Subject, Target, observation_text
-from hlfuzz.model import LimitExceeded, Ok, Timeout, Trap, Violation
+from hlfuzz.invariants.abi_conformity import AbiConformity, broken_promise
+from hlfuzz.model import LimitExceeded, Timeout, Trap
 
-ABI_CONFORMITY: Final = "abi-conformity"
 PATIENCE: Final = 4
 """A timeout is confirmed with this many times the deadline, so that a busy machine accuses nobody."""
 
@@ -59,13 +59,8 @@ def _crash(observation: Observation) -> tuple[Kind, str, str, str] | None:
         return Kind.TRAP, "", detail, f"trapped: {detail}"
     if isinstance(outcome, Timeout):
         return Kind.TIMEOUT, "", "", f"did not end within {outcome.deadline_us / 1000:g} ms of CPU time"
-    if isinstance(outcome, Violation):
-        return Kind.VIOLATION, ABI_CONFORMITY, "", outcome.message
     if isinstance(outcome, LimitExceeded):
         return Kind.LIMIT, "", outcome.limit, f"exceeded its limit: {outcome.message}"
-    if not isinstance(outcome, Ok):
-        return None  # a host function of the user's failed, or the guest ended itself
-    for call in observation.host_calls:
-        if call.problem:
-            return Kind.VIOLATION, ABI_CONFORMITY, call.function, f"gave {call.function} a {call.problem}"
+    if (broken := broken_promise(observation)) is not None:
+        return Kind.VIOLATION, AbiConformity.id, *broken
     return None

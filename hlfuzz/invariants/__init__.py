@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hlfuzz.invariants.abi_conformity import AbiConformity
 from hlfuzz.invariants.base import (
     Budget,
     Fault,
@@ -49,6 +50,7 @@ for _invariant in (
     Determinism(),
     MemoryIsolation(),
     Capability(),
+    AbiConformity(),
     Bounds(),
     Differential(),
     ContextDependence(),

@@ -48,6 +48,10 @@ class Generator:
         """All methods that cases are made of."""
         return self._methods
 
+    def number(self, bits: int) -> int:
+        """A random number of so many bits."""
+        return self._rng.getrandbits(bits)
+
     def call(self, method: Method) -> Call:
         """One call with generated arguments."""
         rng = self._rng

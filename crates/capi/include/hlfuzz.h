@@ -375,6 +375,58 @@
 #define HL_FAULT_FORGET_MAILBOX 16
 
 /**
+ * A byte-vector call reads the length of its result once to check it and once more to use it.
+ */
+#define HL_FAULT_READ_TWICE (1 << 16)
+
+/**
+ * A byte-vector call takes bytes from anywhere in guest RAM.
+ */
+#define HL_FAULT_NO_BOUNDS (1 << 17)
+
+/**
+ * `hl_test_change`: fields of the guest's answer.
+ */
+#define HL_SHARED_AUX 1
+
+#define HL_SHARED_COUNT 2
+
+#define HL_SHARED_POSTED 3
+
+#define HL_SHARED_MEMORY 4
+
+#define HL_SHARED_MEMORY_LEN 5
+
+#define HL_SHARED_VALUES 6
+
+/**
+ * The text of a failure: its length, its bytes.
+ */
+#define HL_SHARED_TEXT_LEN 7
+
+#define HL_SHARED_TEXT 8
+
+/**
+ * Posted host calls.
+ */
+#define HL_SHARED_QUEUE 9
+
+/**
+ * What the host has asked of a byte vector.
+ */
+#define HL_SHARED_VECTOR_HEAD 10
+
+/**
+ * The default memory, by the guest's own addresses.
+ */
+#define HL_SHARED_GUEST 11
+
+/**
+ * `hl_test_change.at_read`: a second thread makes the change, on and on.
+ */
+#define HL_ALWAYS UINT64_MAX
+
+/**
  * What `hl_measure_floor` measures: reading the clock.
  */
 #define HL_FLOOR_CLOCK 1
@@ -696,6 +748,44 @@ typedef struct hl_site {
    */
   char file[1024];
 } hl_site;
+
+/**
+ * A change of memory that host and guest share. Set `size` to `sizeof(hl_test_change)`.
+ */
+typedef struct hl_test_change {
+  /**
+   * `sizeof(hl_test_change)`.
+   */
+  uint32_t size;
+  /**
+   * One of HL_SHARED_*.
+   */
+  uint32_t what;
+  /**
+   * Bytes from the start of that.
+   */
+  uint64_t offset;
+  /**
+   * Bytes that are written, 1, 4 or 8; aligned.
+   */
+  uint32_t width;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * What is written; with HL_ALWAYS in turn with `second`.
+   */
+  uint64_t first;
+  /**
+   * See `first`.
+   */
+  uint64_t second;
+  /**
+   * Before which read of shared memory, counted from 0 at this call, it is written once; or HL_ALWAYS.
+   */
+  uint64_t at_read;
+} hl_test_change;
 
 /**
  * What this machine's KVM can do.
@@ -1450,6 +1540,21 @@ int32_t hl_measure_call(struct hl_sandbox *sandbox,
 int32_t hl_measure_floor(struct hl_sandbox *sandbox, uint32_t what, uint32_t n, uint64_t *samples);
 
 /**
+ * For tests of tests: has memory that is shared with the guest changed while the host reads it.
+ *
+ * A change begins with this call and ends with the next one.
+ *
+ * @param sandbox The sandbox, no call running.
+ * @param change The change; NULL ends the one before.
+ * @param count NULL, or gets what came of the change before: how often the host has read shared memory, or a thread has
+ * written it.
+ * @return HL_DONE, HL_INVALID for what is not shared or not aligned, or HL_DEAD.
+ */
+int32_t hl_test_meddle(struct hl_sandbox *sandbox,
+                       const struct hl_test_change *change,
+                       uint64_t *count);
+
+/**
  * Size of a memory in bytes.
  *
  * @param sandbox The sandbox, no call running.
@@ -1907,7 +2012,7 @@ int32_t hl_set_deadline(struct hl_sandbox *sandbox, uint64_t cpu_us, uint64_t wa
 int32_t hl_stats_get(const struct hl_sandbox *sandbox, struct hl_stats *out);
 
 /**
- * For tests of tests: damages the reset of this sandbox, so that a check can be seen to notice.
+ * For tests of tests: damages how this sandbox resets and reads, so that a check can be seen to notice.
  *
  * @param sandbox The sandbox.
  * @param faults Bits HL_FAULT_*; 0 mends it.

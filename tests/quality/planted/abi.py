@@ -1,0 +1,225 @@
+"""Guests that lie at their interface, and a host that believes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import guests
+
+import hlfuzz.bindings.client
+import hlfuzz.bindings.verified
+import hlfuzz.sandbox.calls
+from hlfuzz.bindings.records import read_header
+from hlfuzz.bindings.verified import VerifiedReader
+from hlfuzz.invariants import Subject, Target
+from hlfuzz.invariants.lying import records
+from hlfuzz.model import Failure
+from hlfuzz.sandbox import CallContext
+from hlfuzz.vmm import Machine
+from planted import Planted
+
+READ_TWICE, NO_BOUNDS = 1 << 16, 1 << 17
+"""Bits of `hl_test_fault` (hlfuzz.h)."""
+
+_MEMORY = '(import "env" "write" (func $write (param i32 i32))) (memory (export "memory") 1)'
+
+_ALLOCATOR = '(func (export "alloc") (param i32) (result i32) (i32.const 1024))'
+
+# What begins with a byte above 127 it claims to be 64 KiB longer.
+SOMETIMES_LIES = f"""(module {_MEMORY} {_ALLOCATOR}
+  (func (export "on_data") (param i32 i32)
+    (call $write (local.get 0)
+      (i32.add (local.get 1)
+        (i32.mul (i32.const 65536) (i32.shr_u (i32.load8_u (local.get 0)) (i32.const 7)))))))"""
+
+# The third vector of a context goes where there is room for 16 bytes.
+RUNS_OUT_OF_ROOM = f"""(module {_MEMORY} (global $calls (mut i32) (i32.const 0))
+  (func (export "alloc") (param i32) (result i32)
+    (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+    (select (i32.const 65520) (i32.const 1024) (i32.gt_u (global.get $calls) (i32.const 2))))
+  (func (export "on_data") (param i32 i32)))"""
+
+# Aligns its vectors to the end of the memory, and one byte further.
+ENDS_ONE_TOO_LATE = f"""(module {_MEMORY}
+  (func (export "alloc") (param i32) (result i32) (i32.sub (i32.const 65537) (local.get 0)))
+  (func (export "on_data") (param i32 i32)))"""
+
+
+def wat(text: str) -> Callable[[], Target]:
+    """A guest with the fault in it."""
+    return partial(guests.target, text, "kvm")
+
+
+@contextmanager
+def broken(*damage: Callable[[], AbstractContextManager[Any]], engine: str = "kvm") -> Iterator[Target]:
+    """A guest without fault, on a platform with one."""
+    with ExitStack() as stack:
+        for plant in damage:
+            stack.enter_context(plant())
+        yield stack.enter_context(guests.target(guests.CLEAN_ECHO, engine))
+
+
+@contextmanager
+def native(faults: int) -> Iterator[None]:
+    """Every micro-VM has these bits of `hl_test_fault`."""
+    from hlfuzz.vmm.library import lib
+
+    make = Machine.__init__
+
+    def make_careless(self: Machine, *args: Any, **options: Any) -> None:
+        make(self, *args, **options)
+        assert lib.hl_test_fault(self.pointer, faults) == lib.HL_DONE
+
+    with patch.object(Machine, "__init__", make_careless):
+        yield
+
+
+@contextmanager
+def new_verifiers() -> Iterator[None]:
+    """Verifiers that were made before, and are good or bad, are not used."""
+    records._interface.cache_clear()
+    try:
+        yield
+    finally:
+        records._interface.cache_clear()
+
+
+def missing_a_bound(schema: Any, compile_program: Any = hlfuzz.bindings.verified.compile_program) -> bytes:
+    """The verification program with elements of four bytes (op 6) taken for one byte long."""
+    program, count = re.subn(
+        rb"(\x06\x00....)(\x04\x00\x00\x00){2}",
+        lambda found: found[1] + 2 * b"\1\0\0\0",
+        compile_program(schema),
+        flags=re.DOTALL,
+    )
+    assert count == 1
+    return program
+
+
+def read_unverified(self: VerifiedReader, type_name: str) -> Any:
+    return self._codec.reader(type_name)
+
+
+def end_without_reset(self: CallContext, how: str, end: Any = CallContext._end) -> None:
+    """The sandbox of a context in which a call failed is not reset."""
+    with patch.object(self._box._engine, "reset", lambda: None) if self._poison else ExitStack():
+        end(self, how)
+
+
+def go_on_after_failure(self: CallContext, *call: Any, run: Any = CallContext._run) -> Any:
+    result = run(self, *call)
+    self._poison = ""
+    return result
+
+
+def read_what_is_there(
+    self: Machine, memory: int, address: int, length: int, read: Any = Machine.memory_read
+) -> bytes | None:
+    """Of a buffer that leaves the memory, the part inside is taken."""
+    inside = max(self.memory_size(memory) - address, 0)
+    return read(self, memory, address, min(length, inside))
+
+
+def forgiving(*asked: Any, read: Any = hlfuzz.sandbox.calls.read_result) -> Any:
+    """An empty result instead of a violation."""
+    result = read(*asked)
+    return b"" if isinstance(result, Failure) else result
+
+
+def status_only(record: bytes) -> tuple[int, int]:
+    return read_header(record)[0], 0
+
+
+FAULTS = (
+    Planted(
+        "lies-about-length-sometimes",
+        "abi-conformity",
+        Subject.GUEST,
+        "a host call's length is 64 KiB too long when the input begins with a byte above 127",
+        wat(SOMETIMES_LIES),
+    ),
+    Planted(
+        "allocator-runs-out-of-room",
+        "abi-conformity",
+        Subject.GUEST,
+        "the allocator puts its third vector at the end of the memory, however long it is",
+        wat(RUNS_OUT_OF_ROOM),
+    ),
+    Planted(
+        "allocator-ends-one-too-late",
+        "abi-conformity",
+        Subject.GUEST,
+        "the allocator's room ends one byte behind the memory",
+        wat(ENDS_ONE_TOO_LATE),
+    ),
+    Planted(
+        "results-without-bounds",
+        "abi-conformity",
+        Subject.PLATFORM,
+        "the native library copies a result from anywhere in the VM's RAM",
+        partial(broken, partial(native, NO_BOUNDS)),
+    ),
+    Planted(
+        "results-outside-are-empty",
+        "abi-conformity",
+        Subject.PLATFORM,
+        "the in-process engine takes a result outside of memory for an empty one",
+        partial(
+            broken, partial(patch.object, hlfuzz.sandbox.calls, "read_result", forgiving), engine="inprocess"
+        ),
+        kvm=False,
+    ),
+    Planted(
+        "host-call-buffers-are-cut",
+        "abi-conformity",
+        Subject.PLATFORM,
+        "a host function that reads a buffer which leaves the memory gets the part inside",
+        partial(broken, partial(patch.object, Machine, "memory_read", read_what_is_there)),
+    ),
+    Planted(
+        "violation-without-reset",
+        "abi-conformity",
+        Subject.PLATFORM,
+        "the sandbox is not reset at the end of a call context in which the guest lied",
+        partial(broken, partial(patch.object, CallContext, "_end", end_without_reset)),
+    ),
+    Planted(
+        "violation-leaves-context-open",
+        "abi-conformity",
+        Subject.PLATFORM,
+        "a call context goes on after the guest lied in it",
+        partial(broken, partial(patch.object, CallContext, "_run", go_on_after_failure)),
+    ),
+    Planted(
+        "verifier-misses-a-bound",
+        "abi-conformity",
+        Subject.PLATFORM,
+        "the native verifier takes elements of four bytes for one: a vector may end behind its buffer",
+        partial(
+            broken,
+            partial(patch.object, hlfuzz.bindings.verified, "compile_program", missing_a_bound),
+            new_verifiers,
+        ),
+    ),
+    Planted(
+        "records-read-unverified",
+        "abi-conformity",
+        Subject.PLATFORM,
+        "the typed client reads a response without verifying it",
+        partial(broken, partial(patch.object, VerifiedReader, "decoder", read_unverified), new_verifiers),
+    ),
+    Planted(
+        "second-word-of-header-ignored",
+        "abi-conformity",
+        Subject.PLATFORM,
+        "the typed client looks at the status of a response record only, not at the word behind it",
+        partial(
+            broken, partial(patch.object, hlfuzz.bindings.client, "read_header", status_only), new_verifiers
+        ),
+    ),
+)
