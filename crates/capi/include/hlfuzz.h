@@ -385,25 +385,43 @@
 #define HL_FAULT_NO_BOUNDS (1 << 17)
 
 /**
- * `hl_test_change`: fields of the guest's answer.
+ * `hl_test_change.what`: the guest's answer: import of a host call, code of a trap, or address of a vector.
  */
 #define HL_SHARED_AUX 1
 
+/**
+ * The guest's answer: how many values.
+ */
 #define HL_SHARED_COUNT 2
 
+/**
+ * The guest's answer: bytes of posted host calls.
+ */
 #define HL_SHARED_POSTED 3
 
+/**
+ * The guest's answer: where its default memory lies in RAM.
+ */
 #define HL_SHARED_MEMORY 4
 
+/**
+ * The guest's answer: how long its default memory is.
+ */
 #define HL_SHARED_MEMORY_LEN 5
 
+/**
+ * The guest's answer: results, or arguments of a host call, 16 bytes each.
+ */
 #define HL_SHARED_VALUES 6
 
 /**
- * The text of a failure: its length, its bytes.
+ * The length of the text of a failure.
  */
 #define HL_SHARED_TEXT_LEN 7
 
+/**
+ * The text of a failure.
+ */
 #define HL_SHARED_TEXT 8
 
 /**

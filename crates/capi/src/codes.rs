@@ -169,15 +169,21 @@ pub const HL_FAULT_READ_TWICE: u32 = 1 << 16;
 /// A byte-vector call takes bytes from anywhere in guest RAM.
 pub const HL_FAULT_NO_BOUNDS: u32 = 1 << 17;
 
-/// `hl_test_change`: fields of the guest's answer.
+/// `hl_test_change.what`: the guest's answer: import of a host call, code of a trap, or address of a vector.
 pub const HL_SHARED_AUX: u32 = 1;
+/// The guest's answer: how many values.
 pub const HL_SHARED_COUNT: u32 = 2;
+/// The guest's answer: bytes of posted host calls.
 pub const HL_SHARED_POSTED: u32 = 3;
+/// The guest's answer: where its default memory lies in RAM.
 pub const HL_SHARED_MEMORY: u32 = 4;
+/// The guest's answer: how long its default memory is.
 pub const HL_SHARED_MEMORY_LEN: u32 = 5;
+/// The guest's answer: results, or arguments of a host call, 16 bytes each.
 pub const HL_SHARED_VALUES: u32 = 6;
-/// The text of a failure: its length, its bytes.
+/// The length of the text of a failure.
 pub const HL_SHARED_TEXT_LEN: u32 = 7;
+/// The text of a failure.
 pub const HL_SHARED_TEXT: u32 = 8;
 /// Posted host calls.
 pub const HL_SHARED_QUEUE: u32 = 9;
