@@ -37,6 +37,7 @@ from hlfuzz.guest import CallLimits, Guest, Limits
 from hlfuzz.model import (
     Call,
     CallRecord,
+    Difference,
     Exited,
     Float32,
     Float64,
@@ -89,6 +90,7 @@ __all__ = [
     "Caller",
     "ContextBusy",
     "ContextFinished",
+    "Difference",
     "Dispatcher",
     "EnvironmentProblem",
     "Exited",

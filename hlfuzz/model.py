@@ -305,6 +305,29 @@ class Registers:
     gs_base: int
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Bytes of a guest that are not what they are in its snapshot."""
+
+    address: int
+    """Of the first byte, in the address space of the micro-VM."""
+    length: int
+    """Bytes, of which a few in the middle may be equal."""
+    before: bytes
+    """What the snapshot has there: the first 32 bytes at most."""
+    after: bytes
+    """The same bytes now."""
+    place: str
+    """What lies there, as far as it is known: "memory 'memory' +0x40, data segment '.data' +0x8"."""
+
+    def __str__(self) -> str:
+        more = "..." if self.length > len(self.after) else ""
+        return (
+            f"{self.place} ({self.address:#x}, {self.length} bytes): "
+            f"{self.before.hex(' ')}{more} became {self.after.hex(' ')}{more}"
+        )
+
+
 class Failure:
     """Base class of the outcomes that carry no value (`Failed` is their union)."""
 

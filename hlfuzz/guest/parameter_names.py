@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hlfuzz.errors import ModuleError
+from hlfuzz.guest.reader import Reader
 from hlfuzz.guest.sections import custom_section, section
 from hlfuzz.model import FuncType, ModuleInfo
 
@@ -57,39 +58,9 @@ def _positional(names: Mapping[int, str], count: int) -> tuple[str, ...]:
     return tuple(names.get(position, "") for position in range(count))
 
 
-class _Reader:
-    """Numbers and names one after the other. Raises `ModuleError` at the end of the data."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
-
-    def byte(self) -> int:
-        return self.take(1)[0]
-
-    def number(self) -> int:
-        value = 0
-        for shift in range(0, 35, 7):
-            byte = self.byte()
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-        raise ModuleError("a number of more than five bytes (name section): build the module again")
-
-    def take(self, count: int) -> bytes:
-        end = self.at + count
-        if end > len(self.data):
-            raise ModuleError("it ends too early (name section): build the module again")
-        taken, self.at = self.data[self.at : end], end
-        return taken
-
-    def name(self) -> str:
-        return self.take(self.number()).decode("utf-8", "replace")
-
-
 def _exported(data: bytes) -> dict[str, int]:
     """Function index of each exported function."""
-    reader = _Reader(data)
+    reader = Reader(data)
     found: dict[str, int] = {}
     for _ in range(reader.number() if data else 0):
         name, kind, index = reader.name(), reader.byte(), reader.number()
@@ -100,12 +71,12 @@ def _exported(data: bytes) -> dict[str, int]:
 
 def _local_names(data: bytes, wanted: set[int]) -> dict[int, dict[int, str]]:
     """Names of the locals of the functions `wanted`, by function and local index."""
-    reader = _Reader(data)
+    reader = Reader(data)
     found: dict[int, dict[int, str]] = {}
     try:
         while reader.at < len(data):
             kind = reader.byte()
-            content = _Reader(reader.take(reader.number()))
+            content = Reader(reader.take(reader.number()))
             if kind == _LOCAL_NAMES:
                 for _ in range(content.number()):
                     function = content.number()

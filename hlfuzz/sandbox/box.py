@@ -8,11 +8,21 @@ from functools import partial
 from math import isfinite
 from threading import get_ident
 from types import TracebackType
-from typing import Literal, TypeVar, cast
+from typing import Final, Literal, TypeVar, cast
 
 from hlfuzz.errors import HlfuzzError, StartError, UsageError
 from hlfuzz.guest import CallLimits, Guest
-from hlfuzz.model import Call, CallRecord, Failure, HostCallRecord, LimitExceeded, Outcome, Stats, Value
+from hlfuzz.model import (
+    Call,
+    CallRecord,
+    Difference,
+    Failure,
+    HostCallRecord,
+    LimitExceeded,
+    Outcome,
+    Stats,
+    Value,
+)
 from hlfuzz.sandbox.calls import Calls, as_outcome
 from hlfuzz.sandbox.context import CallContext
 from hlfuzz.sandbox.dispatch.calls import Dispatch, DispatchedCalls, open_lane
@@ -24,6 +34,7 @@ from hlfuzz.sandbox.failures import failed, raise_failure
 from hlfuzz.sandbox.gate import Gate
 from hlfuzz.sandbox.hostcalls import HostCalls
 from hlfuzz.sandbox.memory import Globals, GuestMemory
+from hlfuzz.sandbox.places import explained
 from hlfuzz.sandbox.providers import Provider, link
 from hlfuzz.sandbox.snapshots import Snapshot
 from hlfuzz.sandbox.vectors import BytesForm, ResultForm
@@ -32,6 +43,8 @@ from hlfuzz.sandbox.wasi.process import Process
 from hlfuzz.sandbox.wasi.provide import provide
 from hlfuzz.vmm import Region, Searched
 
+MAX_DIFFERENCES: Final = 65536
+"""Ranges that `Sandbox.differences` lists at most (crates/capi/src/differ.rs)."""
 Trace = Callable[[CallRecord], object]
 _T = TypeVar("_T")
 
@@ -297,9 +310,33 @@ class Sandbox(DispatchedCalls):
         self._gate.check_owner()
         return self._only_on_kvm(self._engine.verify(), "verify()")
 
+    def differences(self, *, read_only: bool = False, limit: int = 64) -> tuple[Difference, ...]:
+        """What is not as in the snapshot right now, byte for byte: guest memory and, with reset="strict", the
+        mailbox. The first `limit` (1 to 65536) ranges, by address; empty after a reset that did its work.
+
+        `read_only`: only where the guest may not write. Reading a global or asking for a memory's size makes
+        the guest run, and so may make a difference. Raises as `verify`.
+        """
+        self._gate.check_owner()
+        if not 1 <= limit <= MAX_DIFFERENCES:
+            raise UsageError(f"limit out of range (differences, {limit}): give 1 to {MAX_DIFFERENCES}")
+        pieces = self._only_on_kvm(
+            self._engine.differences(read_only=read_only, limit=limit), "differences()"
+        )
+        return tuple(explained(self._guest, piece) for piece in pieces)
+
+    def cpu_state(self) -> Mapping[str, bytes]:
+        """Every register of the guest's CPU that the host can read, by name, little endian: general ones,
+        segments (selector, base, limit, attributes), control, x87, SSE, AVX, debug and model-specific ones,
+        and what is pending. Two sandboxes of one guest with reset="strict" and transport="exit" have the same
+        between calls. Raises as `verify`."""
+        self._gate.check_owner()
+        return self._only_on_kvm(self._engine.cpu_state(), "cpu_state()")
+
     def region_hash(self, region: Region) -> int:
         """Hash of a part of guest memory: "tables" (page tables, descriptors, stubs), "text" (code of
-        runtime and guest) or "all". Equal content has equal hashes within a process. Raises as `verify`."""
+        runtime and guest) or "all"; or of the "snapshot", which it has in common with other sandboxes. Equal
+        content has equal hashes within a process. Raises as `verify`."""
         self._gate.check_owner()
         return self._only_on_kvm(self._engine.region_hash(region), "region_hash()")
 

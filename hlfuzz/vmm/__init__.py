@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hlfuzz.vmm.differences import Piece, differing_bytes, vcpu_registers
 from hlfuzz.vmm.dispatch import Bell, DispatchedMachine
 from hlfuzz.vmm.evidence import Core, Symbols, keep_cores, kept_core, take_core, trap_registers
 from hlfuzz.vmm.machine import DEFAULT_MEMORY, BytesForm, FastCall, Machine, Region, Results, Room, Searched
@@ -24,6 +25,7 @@ __all__ = [
     "Machine",
     "Module",
     "NativeVerifier",
+    "Piece",
     "Probe",
     "Region",
     "Results",
@@ -36,6 +38,7 @@ __all__ = [
     "TrapInfo",
     "cache_folder",
     "describe",
+    "differing_bytes",
     "global_values",
     "inspect",
     "inspect_elf",
@@ -47,5 +50,6 @@ __all__ = [
     "take",
     "take_core",
     "trap_registers",
+    "vcpu_registers",
     "wasmtime_version",
 ]

@@ -54,6 +54,13 @@ class Symbols:
             frames[at].function, frames[at].offset = index, offset & _UNKNOWN
         return self._described(frames, count)
 
+    def variable(self, address: int) -> tuple[str, int] | None:
+        """Name and start of the variable of a native guest that covers an address; None: none is known."""
+        site = sized("hl_site")
+        if lib.hl_symbols_variable(self.pointer, address, site):
+            return None
+        return text(site.name), site.start
+
     def _described(self, frames: Any, count: int) -> Trace:
         key = bytes(ffi.buffer(frames, count * ffi.sizeof("hl_frame")))
         known = self._known.get(key)

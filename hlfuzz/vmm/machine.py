@@ -25,14 +25,16 @@ SLICE_US: Final = 50_000
 _TRANSPORTS: Final = {lib.HL_TRANSPORT_SPIN: "spin", lib.HL_TRANSPORT_EXIT: "exit"}
 _TRACKING: Final = {lib.HL_TRACK_RING: "ring", lib.HL_TRACK_LOG: "log"}
 
-Region: TypeAlias = Literal["tables", "text", "all"]
-"""Parts of guest RAM: "tables" is page tables, descriptors and stubs, "text" all code."""
+Region: TypeAlias = Literal["tables", "text", "all", "snapshot"]
+"""Parts of guest RAM: "tables" is page tables, descriptors and stubs, "text" all code; and the "snapshot"
+that a reset copies from, which all sandboxes of one boot share."""
 Searched: TypeAlias = Literal["all", "mailbox"]
 """Where bytes are looked for: all of guest RAM, or what host and guest exchange calls through."""
 _REGIONS: Final[dict[Region, int]] = {
     "tables": lib.HL_REGION_SYSTEM,
     "text": lib.HL_REGION_TEXT,
     "all": lib.HL_REGION_ALL,
+    "snapshot": lib.HL_REGION_SNAPSHOT,
 }
 _SEARCHED: Final[dict[Searched, int]] = {"all": lib.HL_REGION_ALL, "mailbox": lib.HL_REGION_MAILBOX}
 

@@ -17,7 +17,7 @@ PUBLIC = {
     "wasi": {"Wasi", "WasiActivity", "WasiCall"},
     "values": {"Value", "Float32", "Float64"},
     "outcomes": {"Outcome", "Ok", "Trap", "Timeout", "Violation", "HostError", "Exited", "LimitExceeded"},
-    "evidence": {"Frame"},
+    "evidence": {"Frame", "Difference"},
     "records": {"Call", "CallRecord", "HostCallRecord"},
     "errors": {
         "HlfuzzError", "UsageError", "ModuleError", "LinkError", "StartError", "EnvironmentProblem",

@@ -350,6 +350,21 @@
 #define HL_REGION_MAILBOX 3
 
 /**
+ * All that the guest may not write; only for `hl_differences`.
+ */
+#define HL_REGION_READ_ONLY 4
+
+/**
+ * The snapshot itself, which all sandboxes of a template share; only for `hl_ram_hash`.
+ */
+#define HL_REGION_SNAPSHOT 5
+
+/**
+ * `hl_difference.memory`: it lies in no linear memory.
+ */
+#define HL_NO_MEMORY UINT32_MAX
+
+/**
  * Bits of `hl_test_fault`: the reset leaves one dirty page alone.
  */
 #define HL_FAULT_SKIP_PAGE 1
@@ -373,6 +388,46 @@
  * A strict reset leaves the mailbox alone.
  */
 #define HL_FAULT_FORGET_MAILBOX 16
+
+/**
+ * A strict reset leaves x87, SSE and AVX state alone.
+ */
+#define HL_FAULT_FORGET_VECTORS 32
+
+/**
+ * A strict reset leaves MXCSR alone.
+ */
+#define HL_FAULT_FORGET_MXCSR 64
+
+/**
+ * A strict reset leaves segments and control registers alone.
+ */
+#define HL_FAULT_FORGET_SYSTEM 128
+
+/**
+ * The first page of memory is one with every other sandbox of this process that has this fault.
+ */
+#define HL_FAULT_SHARE_PAGE 256
+
+/**
+ * Each reset changes a byte of code.
+ */
+#define HL_FAULT_SPOIL_TEXT 512
+
+/**
+ * Each reset changes a bit in a page table.
+ */
+#define HL_FAULT_SPOIL_TABLES 1024
+
+/**
+ * Each reset changes a byte of the snapshot, which other sandboxes have too.
+ */
+#define HL_FAULT_SPOIL_SNAPSHOT 2048
+
+/**
+ * Data selectors that the guest loads stay in the thread that runs it, until the sandbox is closed.
+ */
+#define HL_FAULT_KEEP_SELECTORS 4096
 
 /**
  * A byte-vector call reads the length of its result once to check it and once more to use it.
@@ -619,6 +674,63 @@ typedef struct hl_registers {
    */
   uint64_t values[26];
 } hl_registers;
+
+/**
+ * Bytes that differ from the snapshot. Differing bytes with fewer than 8 equal ones between them are one range.
+ */
+typedef struct hl_difference {
+  /**
+   * Guest address of the first byte.
+   */
+  uint64_t address;
+  /**
+   * Number of bytes.
+   */
+  uint64_t length;
+  /**
+   * In a linear memory: the offset of the first byte.
+   */
+  uint64_t offset;
+  /**
+   * The linear memory it lies in, by its position among those that the module defines; HL_NO_MEMORY: none.
+   */
+  uint32_t memory;
+  /**
+   * Bytes in `before` and in `after`.
+   */
+  uint32_t shown;
+  /**
+   * The first bytes in the snapshot.
+   */
+  uint8_t before[32];
+  /**
+   * The same bytes now.
+   */
+  uint8_t after[32];
+  /**
+   * Which part of the memory map it begins in: NUL-terminated.
+   */
+  char part[32];
+} hl_difference;
+
+/**
+ * One register of a vCPU.
+ */
+typedef struct hl_register {
+  /**
+   * As assemblers call it, or its MSR's short name: NUL-terminated. A segment is selector, base, limit and attributes;
+   * "events" is what is pending.
+   */
+  char name[20];
+  /**
+   * Bytes in `value`.
+   */
+  uint32_t length;
+  /**
+   * Little endian.
+   */
+  uint8_t value[32];
+} hl_register;
 
 /**
  * One Wasm value: the member that the declared type names is valid, the other bytes are zero on input and undefined
@@ -1289,6 +1401,36 @@ int32_t hl_core_write(const struct hl_core *core,
                       struct hl_error *error);
 
 /**
+ * Lists what differs from the snapshot right now, in order of address: guest RAM, and of a sandbox with strict resets the
+ * mailbox, which such a reset leaves zeroed.
+ *
+ * @param sandbox The sandbox, no call running.
+ * @param region HL_REGION_ALL, or HL_REGION_READ_ONLY: only what the guest may not write.
+ * @param out Gets the first ranges.
+ * @param capacity Room in `out`; of more than 65536, the rest is not used.
+ * @return number of ranges, which may be more than were given; -1 when that cannot be said, or there is no such region.
+ */
+int64_t hl_differences(struct hl_sandbox *sandbox,
+                       uint32_t region,
+                       struct hl_difference *out,
+                       uint32_t capacity);
+
+/**
+ * Lists every register of the sandbox's vCPU that the host can read: for comparing it with another's.
+ *
+ * Of a sandbox with the exit transport, between calls, these are what the next call begins with. With the spin transport
+ * they are those of the loop that waits for it.
+ *
+ * @param sandbox The sandbox, no call running.
+ * @param out Gets the registers.
+ * @param capacity Room in `out`.
+ * @return number of registers, which may be more than were given; -1 when they cannot be read.
+ */
+int64_t hl_vcpu_registers(struct hl_sandbox *sandbox,
+                          struct hl_register *out,
+                          uint32_t capacity);
+
+/**
  * Makes a dispatcher.
  *
  * Its owner is the thread that uses it, which may change; the workers' owner is the same.
@@ -1508,6 +1650,16 @@ uint32_t hl_trap_frames(const struct hl_sandbox *sandbox,
  * @return 0, or -1: the module has no such function or instruction, or an argument is NULL.
  */
 int32_t hl_symbols_find(const struct hl_symbols *symbols, const struct hl_frame *frame, struct hl_site *out);
+
+/**
+ * Says which variable of a native guest an address lies in.
+ *
+ * @param symbols The symbols.
+ * @param address The address.
+ * @param out Gets its name, and where it begins; no file, no line.
+ * @return 0, or -1: none that the symbol table knows, no native guest, or an argument is NULL.
+ */
+int32_t hl_symbols_variable(const struct hl_symbols *symbols, uint64_t address, struct hl_site *out);
 
 /**
  * The registers at the CPU exception that ended the last call.
@@ -2030,13 +2182,14 @@ int32_t hl_set_deadline(struct hl_sandbox *sandbox, uint64_t cpu_us, uint64_t wa
 int32_t hl_stats_get(const struct hl_sandbox *sandbox, struct hl_stats *out);
 
 /**
- * For tests of tests: damages how this sandbox resets and reads, so that a check can be seen to notice.
+ * For tests of tests: damages how this sandbox resets, reads and is kept apart, so that a check can be seen to notice.
  *
  * @param sandbox The sandbox.
- * @param faults Bits HL_FAULT_*; 0 mends it.
- * @return HL_DONE, HL_INVALID for NULL, or HL_DEAD.
+ * @param faults Bits HL_FAULT_*; 0 mends it, all but what is shared or left in a thread, which lasts until it is closed.
+ * @return HL_DONE, HL_INVALID for NULL or when it cannot be done, or HL_DEAD.
  */
-int32_t hl_test_fault(struct hl_sandbox *sandbox, uint32_t faults);
+int32_t hl_test_fault(struct hl_sandbox *sandbox,
+                      uint32_t faults);
 
 /**
  * The state of a sandbox right now, memory and registers, as a template.

@@ -152,6 +152,12 @@ pub const HL_REGION_SYSTEM: u32 = 1;
 pub const HL_REGION_TEXT: u32 = 2;
 /// `hl_ram_find`: the mailbox, which is no part of guest RAM.
 pub const HL_REGION_MAILBOX: u32 = 3;
+/// All that the guest may not write; only for `hl_differences`.
+pub const HL_REGION_READ_ONLY: u32 = 4;
+/// The snapshot itself, which all sandboxes of a template share; only for `hl_ram_hash`.
+pub const HL_REGION_SNAPSHOT: u32 = 5;
+/// `hl_difference.memory`: it lies in no linear memory.
+pub const HL_NO_MEMORY: u32 = u32::MAX;
 
 /// Bits of `hl_test_fault`: the reset leaves one dirty page alone.
 pub const HL_FAULT_SKIP_PAGE: u32 = 1;
@@ -163,6 +169,22 @@ pub const HL_FAULT_FORGET_NEW_PAGES: u32 = 4;
 pub const HL_FAULT_NO_RESET: u32 = 8;
 /// A strict reset leaves the mailbox alone.
 pub const HL_FAULT_FORGET_MAILBOX: u32 = 16;
+/// A strict reset leaves x87, SSE and AVX state alone.
+pub const HL_FAULT_FORGET_VECTORS: u32 = 32;
+/// A strict reset leaves MXCSR alone.
+pub const HL_FAULT_FORGET_MXCSR: u32 = 64;
+/// A strict reset leaves segments and control registers alone.
+pub const HL_FAULT_FORGET_SYSTEM: u32 = 128;
+/// The first page of memory is one with every other sandbox of this process that has this fault.
+pub const HL_FAULT_SHARE_PAGE: u32 = 256;
+/// Each reset changes a byte of code.
+pub const HL_FAULT_SPOIL_TEXT: u32 = 512;
+/// Each reset changes a bit in a page table.
+pub const HL_FAULT_SPOIL_TABLES: u32 = 1024;
+/// Each reset changes a byte of the snapshot, which other sandboxes have too.
+pub const HL_FAULT_SPOIL_SNAPSHOT: u32 = 2048;
+/// Data selectors that the guest loads stay in the thread that runs it, until the sandbox is closed.
+pub const HL_FAULT_KEEP_SELECTORS: u32 = 4096;
 
 /// A byte-vector call reads the length of its result once to check it and once more to use it.
 pub const HL_FAULT_READ_TWICE: u32 = 1 << 16;

@@ -162,6 +162,29 @@ pub unsafe extern "C" fn hl_symbols_find(
     0
 }
 
+/// Says which variable of a native guest an address lies in.
+///
+/// @param symbols The symbols.
+/// @param address The address.
+/// @param out Gets its name, and where it begins; no file, no line.
+/// @return 0, or -1: none that the symbol table knows, no native guest, or an argument is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_symbols_variable(
+    symbols: *const hl_symbols,
+    address: u64,
+    out: *mut hl_site,
+) -> i32 {
+    // SAFETY: the C contract.
+    let (Some(symbols), Some(out)) = (unsafe { symbols.as_ref() }, unsafe { out.as_mut() }) else {
+        return -1;
+    };
+    let Some((name, start)) = symbols.symbols.native_object(address) else { return -1 };
+    (out.line, out.start) = (0, start);
+    put_text(&mut out.name, &name);
+    put_text(&mut out.file, "");
+    0
+}
+
 /// The registers at the CPU exception that ended the last call.
 ///
 /// @param sandbox The sandbox.

@@ -12,6 +12,7 @@
 
 mod codes;
 mod cores;
+mod differ;
 mod dispatch;
 mod errors;
 mod evidence;
@@ -32,6 +33,7 @@ mod verifier;
 
 pub use codes::*;
 pub use cores::*;
+pub use differ::*;
 pub use dispatch::*;
 pub use evidence::*;
 pub use measure::*;

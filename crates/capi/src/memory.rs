@@ -176,9 +176,16 @@ pub unsafe extern "C" fn hl_ram_hash(sandbox: *mut hl_sandbox, region: u32, hash
         HL_REGION_ALL => all,
         HL_REGION_SYSTEM => &system,
         HL_REGION_TEXT => &layout.text,
+        HL_REGION_SNAPSHOT => &[],
         _ => return -1,
     };
     let mut hasher = std::hash::DefaultHasher::new();
+    if region == HL_REGION_SNAPSHOT {
+        it.each_snapshot_page(|number, page| {
+            hasher.write_u32(number);
+            hasher.write(page);
+        });
+    }
     for range in ranges {
         let Some(bytes) = it.ram_slice(range.start, range.end) else { return -1 };
         hasher.write(bytes);

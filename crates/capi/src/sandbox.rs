@@ -5,8 +5,8 @@ use crate::errors::{Failure, fill, options, report};
 use crate::template::hl_template;
 use crate::types::*;
 use hlfuzz_vmm::deadline::Deadline;
+use hlfuzz_vmm::faults::Faults;
 use hlfuzz_vmm::posted::Queue;
-use hlfuzz_vmm::reset::Faults;
 use hlfuzz_vmm::sandbox::{Careless, HostCall};
 use hlfuzz_vmm::{Boot, CallLimits, Level, LimitCause, Options, Sandbox, Status, Transport, TrapCause};
 use std::ffi::{CString, c_char};
@@ -632,28 +632,37 @@ pub unsafe extern "C" fn hl_stats_get(sandbox: *const hl_sandbox, out: *mut hl_s
     if unsafe { fill(out, size, counted) } { 0 } else { -1 }
 }
 
-/// For tests of tests: damages how this sandbox resets and reads, so that a check can be seen to notice.
+/// For tests of tests: damages how this sandbox resets, reads and is kept apart, so that a check can be seen to notice.
 ///
 /// @param sandbox The sandbox.
-/// @param faults Bits HL_FAULT_*; 0 mends it.
-/// @return HL_DONE, HL_INVALID for NULL, or HL_DEAD.
+/// @param faults Bits HL_FAULT_*; 0 mends it, all but what is shared or left in a thread, which lasts until it is closed.
+/// @return HL_DONE, HL_INVALID for NULL or when it cannot be done, or HL_DEAD.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hl_test_fault(sandbox: *mut hl_sandbox, faults: u32) -> i32 {
     // SAFETY: the C contract.
     unsafe {
         hl_sandbox::on_sandbox(sandbox, |it| {
-            it.set_faults(Faults {
-                skip_one_page: faults & HL_FAULT_SKIP_PAGE != 0,
-                forget_registers: faults & HL_FAULT_FORGET_REGISTERS != 0,
-                forget_new_pages: faults & HL_FAULT_FORGET_NEW_PAGES != 0,
-                do_nothing: faults & HL_FAULT_NO_RESET != 0,
-                forget_mailbox: faults & HL_FAULT_FORGET_MAILBOX != 0,
+            let has = |bit: u32| faults & bit != 0;
+            let set = it.set_faults(Faults {
+                skip_one_page: has(HL_FAULT_SKIP_PAGE),
+                forget_registers: has(HL_FAULT_FORGET_REGISTERS),
+                forget_new_pages: has(HL_FAULT_FORGET_NEW_PAGES),
+                do_nothing: has(HL_FAULT_NO_RESET),
+                forget_mailbox: has(HL_FAULT_FORGET_MAILBOX),
+                forget_vectors: has(HL_FAULT_FORGET_VECTORS),
+                forget_mxcsr: has(HL_FAULT_FORGET_MXCSR),
+                forget_system: has(HL_FAULT_FORGET_SYSTEM),
+                share_page: has(HL_FAULT_SHARE_PAGE),
+                spoil_text: has(HL_FAULT_SPOIL_TEXT),
+                spoil_tables: has(HL_FAULT_SPOIL_TABLES),
+                spoil_snapshot: has(HL_FAULT_SPOIL_SNAPSHOT),
+                keep_selectors: has(HL_FAULT_KEEP_SELECTORS),
             });
             it.set_careless(Careless {
-                reads_twice: faults & HL_FAULT_READ_TWICE != 0,
-                without_bounds: faults & HL_FAULT_NO_BOUNDS != 0,
+                reads_twice: has(HL_FAULT_READ_TWICE),
+                without_bounds: has(HL_FAULT_NO_BOUNDS),
             });
-            Status::Done
+            set.map_or(Status::Invalid, |()| Status::Done)
         })
     }
 }

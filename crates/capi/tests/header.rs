@@ -38,6 +38,8 @@ fn c_and_rust_agree_on_every_layout() {
         ("hl_stats", size_of::<hl_stats>()),
         ("hl_probe_info", size_of::<hl_probe_info>()),
         ("hl_bytes_call", size_of::<hl_bytes_call>()),
+        ("hl_difference", size_of::<hl_difference>()),
+        ("hl_register", size_of::<hl_register>()),
         ("hl_verifier_options", size_of::<hl_verifier_options>()),
         ("hl_snapshot_info", size_of::<hl_snapshot_info>()),
         ("hl_wire_fault", size_of::<hl_wire_fault>()),

@@ -3,7 +3,7 @@
 use crate::frames::{Frames, Section};
 use crate::lines::{Line, Lines, Sections};
 use crate::text;
-use object::elf::{FileHeader64, PF_X, PT_LOAD, SHN_UNDEF, SHT_SYMTAB, STT_FUNC, STT_NOTYPE};
+use object::elf::{FileHeader64, PF_X, PT_LOAD, SHN_UNDEF, SHT_SYMTAB, STT_FUNC, STT_NOTYPE, STT_OBJECT};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{LittleEndian, SectionIndex};
 use std::ops::Range;
@@ -25,6 +25,8 @@ struct Symbol {
 #[derive(Debug, Default)]
 pub struct Elf {
     symbols: Vec<Symbol>,
+    /// Variables.
+    objects: Vec<Symbol>,
     text: Vec<Range<u64>>,
     line: Range<usize>,
     line_str: Range<usize>,
@@ -90,16 +92,19 @@ impl Elf {
             }
         }
         // of several names for one address the longest reach wins, then the first in the table
-        self.symbols.sort_by_key(|symbol| (symbol.start, std::cmp::Reverse(symbol.end)));
-        self.symbols.dedup_by_key(|symbol| symbol.start);
+        for symbols in [&mut self.symbols, &mut self.objects] {
+            symbols.sort_by_key(|symbol| (symbol.start, std::cmp::Reverse(symbol.end)));
+            symbols.dedup_by_key(|symbol| symbol.start);
+        }
         Some(())
     }
 
     fn add_symbol(&mut self, symbol: &object::elf::Sym64<LittleEndian>, names: &[u8], offset: usize) {
         let endian = LittleEndian;
         let start = symbol.st_value(endian);
-        let code = matches!(symbol.st_type(), STT_FUNC | STT_NOTYPE);
-        if !code || symbol.st_shndx(endian) == SHN_UNDEF || !self.is_text(start) {
+        let code = matches!(symbol.st_type(), STT_FUNC | STT_NOTYPE) && self.is_text(start);
+        let object = symbol.st_type() == STT_OBJECT && symbol.st_size(endian) != 0;
+        if !(code || object) || symbol.st_shndx(endian) == SHN_UNDEF {
             return;
         }
         let at = symbol.st_name(endian) as usize;
@@ -107,7 +112,8 @@ impl Elf {
         let length = rest.iter().take(crate::MAX_NAME).take_while(|byte| **byte != 0).count();
         if length != 0 {
             let end = start.saturating_add(symbol.st_size(endian));
-            self.symbols.push(Symbol { start, end, name: offset + at..offset + at + length });
+            let into = if object { &mut self.objects } else { &mut self.symbols };
+            into.push(Symbol { start, end, name: offset + at..offset + at + length });
         }
     }
 
@@ -128,6 +134,13 @@ impl Elf {
         let covers = address < symbol.end || symbol.end == symbol.start;
         (covers && self.is_text(address))
             .then(|| (file.get(symbol.name.clone()).map_or_else(String::new, text), symbol.start))
+    }
+
+    /// The variable that covers `address`: name and start.
+    pub fn object(&self, file: &[u8], address: u64) -> Option<(String, u64)> {
+        let after = self.objects.partition_point(|symbol| symbol.start <= address);
+        let symbol = self.objects[..after].last().filter(|symbol| address < symbol.end)?;
+        Some((file.get(symbol.name.clone()).map_or_else(String::new, text), symbol.start))
     }
 
     pub fn line(&self, file: &[u8], address: u64) -> Option<Line> {

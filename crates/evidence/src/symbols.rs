@@ -73,6 +73,12 @@ impl Symbols {
         Site { name, file, line, start }
     }
 
+    /// The variable of a native program that covers an address: name, and where it begins.
+    pub fn native_object(&self, address: u64) -> Option<(String, u64)> {
+        let Kind::Elf(elf) = &self.kind else { return None };
+        elf.object(&self.file, address)
+    }
+
     /// Addresses of the native instructions that were running, innermost first: the crash, then for each caller the
     /// call itself.
     pub fn native_backtrace(&self, registers: &Registers, stack: Stack<'_>) -> Vec<u64> {

@@ -1,6 +1,7 @@
 //! Where things are in guest RAM: for the registers, for checks of what a guest names, and for messages.
 
 use hlfuzz_abi::{Mailbox, map};
+use std::mem::offset_of;
 use std::ops::Range;
 
 /// What runs in the VM.
@@ -65,11 +66,24 @@ impl Layout {
         } else if self.readable.iter().any(inside) {
             if native { "data" } else { "the runtime's data" }
         } else if address >= map::MAILBOX && address < map::MAILBOX + size_of::<Mailbox>() as u64 {
-            "the mailbox"
+            mailbox_part((address - map::MAILBOX) as usize)
         } else {
             "an unmapped page"
         }
     }
+}
+
+fn mailbox_part(offset: usize) -> &'static str {
+    const STARTS: [(usize, &str); 7] = [
+        (offset_of!(Mailbox, vector), "the mailbox's byte vector"),
+        (offset_of!(Mailbox, posted), "the mailbox's posted calls"),
+        (offset_of!(Mailbox, posted_modes), "the mailbox's settings"),
+        (offset_of!(Mailbox, text), "the mailbox's text"),
+        (offset_of!(Mailbox, control), "the mailbox's settings"),
+        (offset_of!(Mailbox, from_guest), "the mailbox's answer"),
+        (offset_of!(Mailbox, to_guest), "the mailbox's request"),
+    ];
+    STARTS.iter().find(|(start, _)| *start <= offset).map_or("the mailbox", |(_, name)| name)
 }
 
 /// Whether one of `ranges` holds `len` bytes from `start`. No bytes lie anywhere.

@@ -3,7 +3,7 @@
 //!
 //! `boot` makes a [`Template`] from a runtime and an artifact, or from a native program; `sandbox` runs calls in a copy
 //! of it. Below them: `machine` and `dirty` (KVM), `image`, `native`, `elf`, `layout` and `tables` (what is in guest RAM),
-//! `reset` and `wipe` (back to the snapshot), `exchange`, `handshake` and `spin` (how a request gets in and an answer
+//! `reset` and `wipe` (back to the snapshot), `compare` (is it there?), `exchange`, `handshake` and `spin` (how a request gets in and an answer
 //! out), `deadline`, `cpus`, `mapping`. Above it: `dispatch` runs a sandbox in a thread of its own and tells an event
 //! loop, by way of `ready`, when it is its turn.
 //! Nothing here prints, exits, installs a signal handler or keeps global state.
@@ -15,6 +15,8 @@ pub mod ready;
 
 #[cfg(not(loom))]
 mod again;
+#[cfg(not(loom))]
+mod compare;
 #[cfg(not(loom))]
 mod dirty;
 #[cfg(not(loom))]
@@ -31,6 +33,8 @@ mod spin;
 mod tables;
 #[cfg(not(loom))]
 mod wipe;
+#[cfg(not(loom))]
+mod xsave;
 
 #[cfg(not(loom))]
 pub mod boot;
@@ -42,6 +46,8 @@ pub mod deadline;
 pub mod dispatch;
 #[cfg(not(loom))]
 pub mod error;
+#[cfg(not(loom))]
+pub mod faults;
 #[cfg(not(loom))]
 pub mod host;
 #[cfg(not(loom))]
@@ -71,9 +77,10 @@ pub use {
     deadline::Deadline,
     error::{Error, Kind, Result},
     host::{Host, Tracking},
-    machine::General,
+    machine::{General, Register},
     sandbox::{
-        CallLimits, Interface, Level, LimitCause, Options, Sandbox, State, Status, Transport, TrapCause,
+        CallLimits, Difference, Interface, Level, LimitCause, Options, Sandbox, State, Status, Transport,
+        TrapCause,
     },
     tables::Mapped,
 };

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 pub(crate) mod played;
+mod state;
 
 use crate::again::{kvm, number};
 use crate::dirty::{Ring, enable_tracking};
@@ -9,11 +10,12 @@ use crate::error::{Error, Kind, Result};
 use crate::host::{Host, Tracking};
 use crate::layout::Layout;
 use crate::mapping::Mapping;
-use crate::selectors::Selectors;
+use crate::selectors::{Leak, Selectors};
 use crate::tables::{CODE_SELECTOR, DATA_SELECTOR, GDT_LIMIT, IDT_LIMIT, TASK_SELECTOR, TSS_LIMIT};
 use hlfuzz_abi::map;
 use kvm_bindings::*;
 use kvm_ioctls::{VcpuFd, VmFd};
+pub use state::Register;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
@@ -159,6 +161,7 @@ pub struct Machine {
     vcpu: VcpuFd,
     pub(crate) vm: VmFd,
     ram: *mut u8,
+    pub(crate) leak: Leak,
     #[cfg(test)]
     played: played::Played,
 }
@@ -209,6 +212,7 @@ impl Machine {
             vcpu,
             vm,
             ram: ram.as_ptr(),
+            leak: Leak::default(),
             #[cfg(test)]
             played: played::Played::default(),
         })
@@ -288,7 +292,11 @@ impl Machine {
         // SAFETY: the protocol lets one thread run the vCPU at a time.
         let result = unsafe { libc::ioctl(self.vcpu.as_raw_fd(), KVM_RUN(), 0) };
         let error = (result < 0).then(io::Error::last_os_error);
-        own.put_back();
+        if self.leak.is_on() {
+            own.put_back_but_data();
+        } else {
+            own.put_back();
+        }
         let page = self.run_page();
         if let Some(error) = error {
             return match error.raw_os_error() {
@@ -407,8 +415,8 @@ impl Machine {
 
     /// The FPU and vector state, as the CPU's XSAVE area.
     pub fn xsave(&self) -> Result<Vec<u8>> {
-        let area = kvm("reading the vCPU's state", || self.vcpu.get_xsave())?;
-        Ok(area.region.iter().flat_map(|word| word.to_le_bytes()).collect())
+        let state = kvm("reading the vCPU's state", || self.vcpu.get_xsave())?;
+        Ok(crate::xsave::area(&state).to_vec())
     }
 
     /// Sets everything, wherever the vCPU was stopped. `fresh`: it has never run, so there is nothing to settle.

@@ -6,10 +6,12 @@
 //! (write-protected, forgotten), or one large call would make all later resets slow.
 
 use crate::error::Result;
+use crate::faults::{Faults, change};
 use crate::machine::Machine;
 use crate::mapping::Mapping;
 use crate::snapshot::{PAGE, Snapshot};
 use crate::wipe::MailboxPages;
+use hlfuzz_abi::map;
 
 /// From so many written lines on a page is copied whole, which is cheaper than comparing it.
 const HEAVY_LINES: u32 = 17;
@@ -34,19 +36,6 @@ pub struct ResetStats {
     /// Pages copied by the last reset.
     pub last_pages: u64,
     pub evictions: u64,
-}
-
-/// Test-only damage to the reset, so that tests can show that they would notice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// The first page that a reset would copy is left alone.
-    pub skip_one_page: bool,
-    pub forget_registers: bool,
-    /// Pages that the snapshot has no data for (grown memory) are left alone.
-    pub forget_new_pages: bool,
-    pub do_nothing: bool,
-    /// A strict reset leaves the mailbox alone.
-    pub forget_mailbox: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -243,6 +232,18 @@ impl HotSet {
             // SAFETY: as in `restore`.
             unsafe { snapshot.copy_page(hot.page, ram.as_ptr().add(hot.page as usize * PAGE)) };
         }
+        let spoil = |wanted: bool, address: u64, by: u8| {
+            if let Some(byte) = ram.range(address, 1).filter(|_| wanted) {
+                // SAFETY: inside guest RAM, at a byte that no code reads.
+                unsafe { *byte ^= by };
+            }
+        };
+        let padding = snapshot.layout().text.last().map_or(map::BOOT, |text| text.end) - 1;
+        spoil(faults.spoil_text, padding, change());
+        spoil(faults.spoil_tables, map::TABLE_POOL + 1, 2); // bit 9 of an entry, which is the software's own
+        if faults.spoil_snapshot {
+            snapshot.spoil(map::BOOT + map::PAGE - 1, change());
+        }
     }
 }
 
@@ -267,22 +268,4 @@ fn fetch_lines(page: *mut u8, written: u64) {
             }
         } // else it is copied whole, in order, which the CPU foresees itself
     }
-}
-
-/// Pages of `ram` that differ from the snapshot: their number and the first of them. Looks at every page that this
-/// mapping can have of its own, hot or not.
-pub fn differences(snapshot: &Snapshot, ram: &Mapping, hot: &HotSet) -> Result<(u64, Option<u32>)> {
-    let (mut count, mut first) = (0, None);
-    for (page, resident) in ram.resident()?.iter().enumerate() {
-        let page = page as u32;
-        if resident & 1 == 0 && !hot.contains(page) {
-            continue;
-        }
-        // SAFETY: `resident` has one entry a page of RAM.
-        if !unsafe { snapshot.same(page, ram.as_ptr().add(page as usize * PAGE)) } {
-            count += 1;
-            first = first.or(Some(page));
-        }
-    }
-    Ok((count, first))
 }

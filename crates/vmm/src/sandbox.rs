@@ -2,6 +2,7 @@
 
 mod access;
 mod calls;
+mod differ;
 mod evidence;
 #[cfg(test)]
 mod hostile;
@@ -13,15 +14,17 @@ mod vectors;
 use crate::cpus;
 use crate::deadline::{Deadline, Timer, clock};
 use crate::error::{Error, Kind, Result};
+use crate::faults::Faults;
 use crate::host::Tracking;
 use crate::layout::Layout;
 use crate::machine::{Exit, Machine, Track};
 use crate::mapping::Mapping;
 use crate::posted::Queue;
-use crate::reset::{Faults, HotSet, ResetStats};
+use crate::reset::{HotSet, ResetStats};
 use crate::snapshot::{PAGE, Snapshot};
 use crate::spin::VcpuThread;
 use calls::Asked;
+pub use differ::{Difference, SHOWN};
 pub use evidence::State;
 use evidence::Trail;
 use hlfuzz_abi::{Mailbox, Value, transport};
@@ -277,12 +280,17 @@ impl Sandbox {
             return Err(Error::new(Kind::Internal, "a VM that boots has nothing to go back to"));
         };
         if self.options.level == Level::Strict && !self.faults.forget_registers {
+            if let Driver::Spin(thread) = &self.driver {
+                thread.pause()?;
+            }
+            let damaged = match self.faults.in_registers() {
+                true => Some(self.faults.mix(self.machine.registers()?, &snapshot.registers)),
+                false => None,
+            };
+            let to = damaged.as_ref().unwrap_or(&snapshot.registers);
             match &self.driver {
-                Driver::Exit(_) => self.machine.set_registers_with_next_run(&snapshot.registers)?,
-                Driver::Spin(thread) => {
-                    thread.pause()?;
-                    self.machine.set_registers(&snapshot.registers, false)?;
-                }
+                Driver::Exit(_) => self.machine.set_registers_with_next_run(to)?,
+                Driver::Spin(_) => self.machine.set_registers(to, false)?,
             }
         }
         self.hot.restore(&self.machine, snapshot, &self.ram, self.faults)?;
@@ -443,8 +451,19 @@ impl Sandbox {
         self.snapshot.as_ref().is_some_and(|snapshot| snapshot.fork.in_child())
     }
 
-    pub fn set_faults(&mut self, faults: Faults) {
+    /// For tests: damages this sandbox. Mended by `Faults::default()`, all but what is shared or left in a thread, which
+    /// lasts until the sandbox is closed.
+    pub fn set_faults(&mut self, faults: Faults) -> Result<()> {
         self.faults = faults;
+        if faults.keep_selectors {
+            self.machine.leak.begin();
+        }
+        if faults.share_page {
+            let first = self.layout.writable.first().map_or(0, |range| range.start);
+            let base = if self.first_memory.1 == 0 { first } else { self.first_memory.0 };
+            self.ram.share_page(base / PAGE as u64)?;
+        }
+        Ok(())
     }
 
     pub fn options(&self) -> &Options {

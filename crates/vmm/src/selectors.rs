@@ -2,6 +2,7 @@
 //! behind: what a guest loads would stand in this thread, and in every sandbox that it runs next.
 
 use std::arch::asm;
+use std::sync::OnceLock;
 
 // Linux: arch/x86/include/uapi/asm/prctl.h
 const ARCH_SET_GS: u32 = 0x1001;
@@ -41,6 +42,15 @@ impl Selectors {
         }
     }
 
+    /// For tests: the data segments stay as the guest left them. FS and GS do not: they are how this thread finds what
+    /// is its own.
+    #[cold]
+    pub fn put_back_but_data(self) {
+        let [ds, es, ..] = Self::read().0;
+        let [_, _, fs, gs] = self.0;
+        Self([ds, es, fs, gs]).put_back();
+    }
+
     #[cold]
     fn reload(self, now: Self) {
         let [ds, es, fs, gs] = self.0;
@@ -55,6 +65,28 @@ impl Selectors {
         }
         if gs != now.0[3] {
             set_base(ARCH_GET_GS, ARCH_SET_GS);
+        }
+    }
+}
+
+/// For tests: the selectors that a thread had before a guest was let leave its own there. They come back with the drop.
+#[derive(Debug, Default)]
+pub struct Leak(OnceLock<Selectors>);
+
+impl Leak {
+    pub fn begin(&self) {
+        self.0.get_or_init(Selectors::read);
+    }
+
+    pub fn is_on(&self) -> bool {
+        self.0.get().is_some()
+    }
+}
+
+impl Drop for Leak {
+    fn drop(&mut self) {
+        if let Some(before) = self.0.get() {
+            before.put_back();
         }
     }
 }

@@ -81,6 +81,12 @@ impl Snapshot {
         })
     }
 
+    /// For tests: changes a byte, though not in the sealed file: a page of our view of it is replaced.
+    #[cold]
+    pub(crate) fn spoil(&self, address: u64, by: u8) {
+        self.view.replace_page(address / PAGE as u64, (address % PAGE as u64) as usize, by);
+    }
+
     /// Writes the snapshot's content of `page` to `to`.
     ///
     /// # Safety

@@ -26,6 +26,11 @@ const fn below(page: usize) -> u64 {
     if page >= 64 { u64::MAX } else { (1 << page) - 1 }
 }
 
+/// Pages that are zero after a strict reset, by number.
+pub fn wiped() -> impl Iterator<Item = usize> {
+    (0..PAGES).filter(|page| KEPT >> page & 1 == 0)
+}
+
 /// Written pages of one sandbox's mailbox.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MailboxPages {

@@ -156,7 +156,7 @@ fn a_strict_reset_restores_segments_vectors_and_mxcsr() {
             assert_eq!(it.reset(), Status::Done, "{}", it.message());
         }
         // and a sabotaged reset is noticed by this very check
-        it.set_faults(hlfuzz_vmm::reset::Faults { forget_registers: true, ..Default::default() });
+        it.set_faults(hlfuzz_vmm::faults::Faults { forget_registers: true, ..Default::default() }).unwrap();
         assert_eq!(call(&mut it, VECTORS, 0xdead_beef, 0x7f80), Status::Done);
         assert_eq!(it.reset(), Status::Done);
         assert_eq!(call(&mut it, VECTORS, 0, 0x1f80), Status::Done);
@@ -186,7 +186,7 @@ fn every_written_page_is_restored_through_growth_eviction_and_a_full_ring() {
 
 #[test]
 fn sabotaged_resets_are_noticed_by_the_verification() {
-    use hlfuzz_vmm::reset::Faults;
+    use hlfuzz_vmm::faults::Faults;
     let template = template(Tracking::Auto);
     let arena = template.layout().arena.start;
     for faults in [
@@ -195,7 +195,7 @@ fn sabotaged_resets_are_noticed_by_the_verification() {
         Faults { do_nothing: true, ..Default::default() },
     ] {
         let mut it = open(&template, Transport::Exit, Level::Strict);
-        it.set_faults(faults);
+        it.set_faults(faults).unwrap();
         assert_eq!(call(&mut it, DIRTY, arena, 3), Status::Done);
         assert_eq!(it.reset(), Status::Dead, "{faults:?}");
         assert!(it.message().contains("state-reset violated by the platform"), "{}", it.message());

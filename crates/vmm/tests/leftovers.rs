@@ -6,7 +6,7 @@ mod attack;
 
 use attack::*;
 use hlfuzz_abi::Value;
-use hlfuzz_vmm::reset::Faults;
+use hlfuzz_vmm::faults::Faults;
 use hlfuzz_vmm::sandbox::{BytesCall, Form, Room};
 use hlfuzz_vmm::*;
 
@@ -51,7 +51,7 @@ fn a_strict_reset_leaves_no_bit_of_any_register() {
         assert_eq!(call(&mut it, EXECUTE, 0, 0), Status::Trap);
         assert_eq!(differing(&first, &registers(&mut it)), [0usize; 0], "a register survived the recovery");
         // and a reset that forgets registers is noticed here
-        it.set_faults(Faults { forget_registers: true, ..Faults::default() });
+        it.set_faults(Faults { forget_registers: true, ..Faults::default() }).unwrap();
         assert_eq!(call(&mut it, POISON, 7, 0), Status::Done);
         assert_eq!(it.reset(), Status::Done);
         assert!(differing(&first, &registers(&mut it)).len() > 80);
@@ -175,7 +175,7 @@ fn a_strict_reset_leaves_no_byte_in_the_mailbox() {
             fill(&mut it);
             let all = left_in_the_mailbox(&mut it);
             assert!(all > 2 * 8192, "the bytes of both sides: {all}");
-            it.set_faults(Faults { forget_mailbox: true, ..Faults::default() });
+            it.set_faults(Faults { forget_mailbox: true, ..Faults::default() }).unwrap();
             assert_eq!(it.reset(), Status::Done);
             assert!(left_in_the_mailbox(&mut it) + 8 > all);
         }

@@ -8,7 +8,7 @@ mod attack;
 use attack::code::{PIECE, Random, artifact, registers};
 use attack::*;
 use hlfuzz_abi::map;
-use hlfuzz_vmm::reset::Faults;
+use hlfuzz_vmm::faults::Faults;
 use hlfuzz_vmm::*;
 use std::hash::{DefaultHasher, Hasher};
 use std::time::{Duration, Instant};
@@ -78,7 +78,7 @@ impl Storm {
         let mut args = vec![[target, 0]];
         args.extend(registers(random, &layout));
         // so that what it has written can be looked at
-        self.it.set_faults(Faults { do_nothing: true, ..Faults::default() });
+        self.it.set_faults(Faults { do_nothing: true, ..Faults::default() }).unwrap();
         let start = Instant::now();
         let status = self.it.call(RUN, &args);
         assert!(start.elapsed() < Duration::from_secs(20), "{name}: {:?}", start.elapsed());
@@ -99,7 +99,7 @@ impl Storm {
                 "{name}: tables, text or artifact were written"
             );
         }
-        self.it.set_faults(Faults::default());
+        self.it.set_faults(Faults::default()).unwrap();
         assert_eq!(self.it.reset(), Status::Done, "{name}: {}", self.it.message());
         assert_eq!(self.it.differences().unwrap(), (0, None), "{name}: not at the snapshot");
         if look {

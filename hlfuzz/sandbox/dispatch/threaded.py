@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast
 from hlfuzz.model import Exited, Export, Failure, HostError, LimitExceeded, Stats, Value, Violation
 from hlfuzz.sandbox.dispatch.lane import Abandoned, Lane
 from hlfuzz.sandbox.engines.base import Engine, EngineName, Entry, HostSide, HostState, Returned
-from hlfuzz.vmm import BytesForm, Core, Region, Room, Searched, Template
+from hlfuzz.vmm import BytesForm, Core, Piece, Region, Room, Searched, Template
 
 T = TypeVar("T")
 
@@ -157,6 +157,12 @@ class ThreadedEngine:
 
     def find(self, needle: bytes, region: Searched) -> tuple[int, ...] | None:
         return self._look(lambda: self._engine.find(needle, region))
+
+    def differences(self, *, read_only: bool, limit: int) -> list[Piece] | None:
+        return self._look(lambda: self._engine.differences(read_only=read_only, limit=limit))
+
+    def cpu_state(self) -> dict[str, bytes] | None:
+        return self._look(self._engine.cpu_state)
 
     def snapshot(self) -> Template | None:
         return self._look(self._engine.snapshot)

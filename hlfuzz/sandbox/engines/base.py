@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from hlfuzz.guest import CallLimits, Guest
 from hlfuzz.model import Exited, Export, Failure, HostError, LimitExceeded, Stats, Value, Violation
-from hlfuzz.vmm import BytesForm, Core, Region, Room, Searched, Template
+from hlfuzz.vmm import BytesForm, Core, Piece, Region, Room, Searched, Template
 
 if TYPE_CHECKING:
     from hlfuzz.sandbox.dispatch.lane import Lane
@@ -187,6 +187,15 @@ class Engine(Protocol):
     def find(self, needle: bytes, region: Searched) -> tuple[int, ...] | None:
         """The first address of guest RAM or the mailbox where `needle` is, if it is there; None where the
         engine has no such memory."""
+        ...
+
+    def differences(self, *, read_only: bool, limit: int) -> list[Piece] | None:
+        """Bytes that differ from the snapshot; None where the engine has no such memory."""
+        ...
+
+    def cpu_state(self) -> dict[str, bytes] | None:
+        """All registers of the guest's CPU that the host can read; None where the guest has none of its
+        own."""
         ...
 
     def snapshot(self) -> Template | None:

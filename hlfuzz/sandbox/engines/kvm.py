@@ -30,17 +30,20 @@ from hlfuzz.vmm import (
     Core,
     DispatchedMachine,
     Machine,
+    Piece,
     Region,
     Room,
     Searched,
     Slots,
     Template,
+    differing_bytes,
     global_values,
     keep_cores,
     kept_core,
     status,
     take,
     take_core,
+    vcpu_registers,
 )
 
 _POINTER_AND_LENGTH: Final = 2
@@ -186,6 +189,12 @@ class KvmEngine:
     def find(self, needle: bytes, region: Searched) -> tuple[int, ...] | None:
         at = self._machine.find(needle, region)
         return () if at is None else (at,)
+
+    def differences(self, *, read_only: bool, limit: int) -> list[Piece] | None:
+        return differing_bytes(self._machine, read_only=read_only, limit=limit)
+
+    def cpu_state(self) -> dict[str, bytes] | None:
+        return vcpu_registers(self._machine)
 
     def snapshot(self) -> Template | None:
         return take(self._machine, self._guest.name)

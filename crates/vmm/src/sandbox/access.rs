@@ -1,9 +1,9 @@
-//! Guest memory and globals from outside, bounds-checked; comparing guest RAM with the snapshot.
+//! Guest memory and globals from outside, bounds-checked; counting pages of guest RAM that differ from the snapshot.
 
 use super::{Phase, Sandbox, Status};
+use crate::compare;
 use crate::error::{Error, Kind, Result};
 use crate::layout::Guest;
-use crate::reset::differences;
 use crate::snapshot::PAGE;
 use hlfuzz_abi::{Mailbox, Value, map, op};
 use memchr::memmem;
@@ -134,12 +134,13 @@ impl Sandbox {
     /// passed over, so a needle of zeros may be missed.
     pub fn find_in_ram(&self, needle: &[u8]) -> Result<Option<u64>> {
         self.check_at_rest()?;
-        let resident = self.ram.resident()?;
-        let held = |page: usize| resident[page] & 1 != 0 || self.hot.contains(page as u32);
+        let own = self.ram.own_pages()?;
+        let in_snapshot = |page: u32| self.snapshot.as_ref().is_none_or(|snapshot| snapshot.has_data(page));
+        let held = |page: usize| own[page] != 0 || self.hot.contains(page as u32) || in_snapshot(page as u32);
         let mut page = 0;
-        while page < resident.len() {
+        while page < own.len() {
             let first = page;
-            while page < resident.len() && held(page) {
+            while page < own.len() && held(page) {
                 page += 1;
             }
             if page > first {
@@ -172,9 +173,6 @@ impl Sandbox {
 
     /// Pages of guest RAM that differ from the snapshot, and the first of them.
     pub fn differences(&self) -> Result<(u64, Option<u32>)> {
-        match &self.snapshot {
-            Some(snapshot) => differences(snapshot, &self.ram, &self.hot),
-            None => Err(Error::new(Kind::Internal, "a VM that boots has no snapshot")),
-        }
+        compare::pages(self.to_compare()?, &self.ram, &self.hot)
     }
 }

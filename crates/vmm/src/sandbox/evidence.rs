@@ -1,13 +1,14 @@
 //! What is kept of a crash: the frames that the runtime reported, registers and stack of a CPU exception, and, where it
 //! was asked for, the guest's whole state before the sandbox was restored.
 
+use super::differ::windows;
 use super::{Driver, Phase, Sandbox, Status};
 use crate::error::{Error, Kind, Result};
 use crate::layout::Guest;
-use crate::machine::General;
+use crate::machine::{General, Register};
 use crate::snapshot::{PAGE, Snapshot};
 use crate::tables::{Mapped, guest_ranges};
-use hlfuzz_abi::{MAX_FRAMES, Value, WINDOWS, Windows};
+use hlfuzz_abi::{MAX_FRAMES, Value};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -87,21 +88,7 @@ impl State {
     /// says anything impossible has none.
     pub fn windows(&self) -> Vec<Range<u64>> {
         let layout = self.snapshot.layout();
-        if layout.guest != Guest::Wasm {
-            return Vec::new();
-        }
-        let table = self.page((layout.heap.start / PAGE as u64) as u32);
-        let Some(bytes) = table.and_then(|page| page.get(..size_of::<Windows>())) else { return Vec::new() };
-        let word = |at: usize| u64::from_le_bytes(bytes[8 * at..8 * at + 8].try_into().expect("eight bytes"));
-        let mut found = Vec::new();
-        for index in 0..word(0).min(WINDOWS as u64) as usize {
-            let (start, len) = (word(1 + 2 * index), word(2 + 2 * index));
-            match start.checked_add(len) {
-                Some(end) if start >= layout.arena.start && end <= layout.arena.end => found.push(start..end),
-                _ => return Vec::new(),
-            }
-        }
-        found
+        windows(layout, self.page((layout.heap.start / PAGE as u64) as u32))
     }
 }
 
@@ -144,6 +131,18 @@ impl Sandbox {
             paused.and_then(|()| self.registers_at_rest()).and_then(|registers| self.capture(registers));
         self.unpause();
         state.map_err(|error| (Status::Invalid, error.message))
+    }
+
+    /// Every register of the vCPU that the host can read, between calls or while a host call waits. With `Transport::Spin`
+    /// those of the loop that waits for a request.
+    pub fn all_registers(&mut self) -> Result<Vec<Register>> {
+        if self.unusable().is_some() || self.phase == Phase::Running {
+            return Err(Error::new(Kind::Internal, "a call runs, or the sandbox is dead"));
+        }
+        let paused = self.pause();
+        let registers = paused.and_then(|()| self.machine.all_registers());
+        self.unpause();
+        registers
     }
 
     fn pause(&self) -> Result<()> {

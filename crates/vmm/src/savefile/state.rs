@@ -7,19 +7,10 @@
 use super::damaged;
 use crate::error::Result;
 use crate::machine::Registers;
-use std::ops::Range;
+use crate::xsave::{MXCSR, MXCSR_MASK, ST_XMM, X87, XSTATE_BV, YMM, area, area_mut};
 
 /// General registers, instruction pointer and flags; then the parts of the XSAVE area below; then XSTATE_BV.
 pub(super) const BYTES: usize = 18 * 8 + 24 + 4 + 384 + 256 + 8;
-
-/// Parts of the XSAVE area in its standard form (Intel SDM vol. 1, 13.4): x87 control, MXCSR, its mask, ST and XMM,
-/// XSTATE_BV, the upper halves of YMM.
-const X87: Range<usize> = 0..24;
-const MXCSR: Range<usize> = 24..28;
-const MXCSR_MASK: Range<usize> = 28..32;
-const ST_XMM: Range<usize> = 32..416;
-const XSTATE_BV: Range<usize> = 512..520;
-const YMM: Range<usize> = 576..832;
 
 /// x87, SSE and AVX: all that XCR0 turns on in a VM.
 pub(super) const XCR0: u64 = 7;
@@ -39,7 +30,7 @@ pub(super) fn encode(from: &Registers) -> [u8; BYTES] {
     ];
     let mut out = Vec::with_capacity(BYTES);
     out.extend(general.iter().flat_map(|value| value.to_le_bytes()));
-    let area = area(from);
+    let area = area(&from.xsave);
     for part in [X87, MXCSR, ST_XMM, YMM, XSTATE_BV] {
         out.extend(&area[part]);
     }
@@ -77,7 +68,7 @@ pub(super) fn apply(from: &[u8; BYTES], to: &mut Registers) -> Result<()> {
         return Err(damaged("its instruction pointer is no address"));
     }
     r.rflags = r.rflags & FLAGS | FLAGS_ALWAYS;
-    let area = area_mut(to);
+    let area = area_mut(&mut to.xsave);
     let mask = match int(&area[MXCSR_MASK]) as u32 {
         0 => DEFAULT_MXCSR_MASK,
         mask => mask,
@@ -102,26 +93,14 @@ fn int(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 
-fn area(of: &Registers) -> &[u8] {
-    let region = &of.xsave.region;
-    // SAFETY: an array of integers, read as bytes.
-    unsafe { std::slice::from_raw_parts(region.as_ptr().cast(), size_of_val(region)) }
-}
-
-fn area_mut(of: &mut Registers) -> &mut [u8] {
-    let region = &mut of.xsave.region;
-    // SAFETY: an array of integers, written as bytes.
-    unsafe { std::slice::from_raw_parts_mut(region.as_mut_ptr().cast(), size_of_val(region)) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn registers(fill: u8) -> Registers {
         let mut it = Registers::default();
-        area_mut(&mut it).fill(fill);
-        area_mut(&mut it)[MXCSR_MASK].copy_from_slice(&0x0002_ffffu32.to_le_bytes());
+        area_mut(&mut it.xsave).fill(fill);
+        area_mut(&mut it.xsave)[MXCSR_MASK].copy_from_slice(&0x0002_ffffu32.to_le_bytes());
         it
     }
 
@@ -129,7 +108,7 @@ mod tests {
     fn a_guests_registers_come_back_as_they_were() {
         let mut from = registers(0);
         (from.regs.rax, from.regs.r15, from.regs.rip, from.regs.rflags) = (1, u64::MAX, 0x20_0000, 0xcd7);
-        let area = area_mut(&mut from);
+        let area = area_mut(&mut from.xsave);
         for part in [X87, ST_XMM, YMM] {
             area[part].fill(0xa5);
         }
@@ -138,7 +117,7 @@ mod tests {
         let mut to = registers(0);
         apply(&encode(&from), &mut to).unwrap();
         assert_eq!(to.regs, from.regs);
-        assert_eq!(area_mut(&mut to), area_mut(&mut from));
+        assert_eq!(area_mut(&mut to.xsave), area_mut(&mut from.xsave));
     }
 
     #[test]
@@ -150,7 +129,7 @@ mod tests {
         apply(&bytes, &mut to).unwrap();
         assert_eq!(to.regs.rflags, 0x0024_0cd7);
         assert_eq!(to.sregs, sregs);
-        let area = area(&to);
+        let area = area(&to.xsave);
         assert_eq!(int(&area[XSTATE_BV]), 7);
         assert_eq!(int(&area[MXCSR]), 0x2_ffff);
         assert_eq!(int(&area[MXCSR_MASK]), 0x2_ffff);

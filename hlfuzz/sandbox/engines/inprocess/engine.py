@@ -34,7 +34,7 @@ from hlfuzz.sandbox.engines.inprocess.watchdog import Deadline
 from hlfuzz.sandbox.engines.starting import INITIALIZE, START, exports_initialize, start_error
 from hlfuzz.sandbox.symbols import symbols_of, with_site
 from hlfuzz.sandbox.values import canonical_args
-from hlfuzz.vmm import BytesForm, Core, Region, Room, Searched, Template
+from hlfuzz.vmm import BytesForm, Core, Piece, Region, Room, Searched, Template
 
 _VALTYPES: Final[dict[str, Callable[[], wasmtime.ValType]]] = {
     "i32": wasmtime.ValType.i32,
@@ -166,6 +166,12 @@ class InProcessEngine:
         return None
 
     def find(self, needle: bytes, region: Searched) -> tuple[int, ...] | None:
+        return None
+
+    def differences(self, *, read_only: bool, limit: int) -> list[Piece] | None:
+        return None
+
+    def cpu_state(self) -> dict[str, bytes] | None:
         return None
 
     def snapshot(self) -> Template | None:
