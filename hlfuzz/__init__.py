@@ -7,6 +7,8 @@ with hlfuzz.Sandbox(guest, host={"env.log": log}) as box:
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from hlfuzz.errors import (
     AbiViolation,
     CallCancelled,
@@ -76,6 +78,9 @@ from hlfuzz.sandbox import (
     WasiCall,
 )
 
+if TYPE_CHECKING:
+    from hlfuzz.fuzz import assert_holds
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -143,4 +148,14 @@ __all__ = [
     "WasiActivity",
     "WasiCall",
     "WrongThread",
+    "assert_holds",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Names whose modules are loaded when they are first used."""
+    if name == "assert_holds":
+        from hlfuzz.fuzz import assert_holds
+
+        return assert_holds
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

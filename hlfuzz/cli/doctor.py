@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
-from importlib import metadata
 from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
 
-import hlfuzz
 from hlfuzz.cli.calibrate import Figure, calibrate
+from hlfuzz.cli.facts import versions
 from hlfuzz.cli.machine import CpuFacts, KvmFacts, cpu_facts, kvm_facts, next_steps
 from hlfuzz.cli.options import JsonOption
 from hlfuzz.cli.output import CLEAN, ENVIRONMENT, console, errors_reported, print_json
@@ -51,16 +49,7 @@ def _document(
         "capabilities": dataclasses.asdict(probe()),
         "cpus": dataclasses.asdict(cpus),
         "calibration": [dataclasses.asdict(f) for f in figures],
-        "versions": _versions(),
-    }
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "hlfuzz": hlfuzz.__version__,
-        "python": platform.python_version(),
-        "kernel": platform.release(),
-        "wasmtime (in-process engine)": metadata.version("wasmtime"),
+        "versions": versions(),
     }
 
 
@@ -79,7 +68,7 @@ def _show(problem: str, kvm: KvmFacts, cpus: CpuFacts, figures: list[Figure], st
     )
     if cpus.siblings:
         facts.add_row("sharing a core", "; ".join(", ".join(map(str, s)) for s in cpus.siblings))
-    for name, version in _versions().items():
+    for name, version in versions().items():
         facts.add_row(name, version)
     out.print(facts)
     if figures:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from hlfuzz.fuzz.finding import Replay
 from hlfuzz.fuzz.triage import judge_of
-from hlfuzz.invariants import Fault, Observation, Subject, Target
+from hlfuzz.invariants import Case, Fault, Observation, Subject, Target
 from hlfuzz.model import Call
 
 
@@ -18,15 +19,19 @@ class Step:
     observation: Observation
 
 
+Runs: TypeAlias = tuple[tuple[str, tuple[Step, ...]], ...]
+"""Ways in which one case was run, each a title and its steps."""
+
+
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """The outcome of a replay.
 
-    `fault` is None when the defect did not show. `runs`: each a title and its steps.
+    `fault` is None when the defect did not show.
     """
 
     fault: Fault | None
-    runs: tuple[tuple[str, tuple[Step, ...]], ...]
+    runs: Runs
 
 
 def replay(finding: Replay) -> Replayed:
@@ -38,26 +43,30 @@ def replay(finding: Replay) -> Replayed:
         fault = judge.probe(target, finding.case)  # what strict reset cleans, memory reset may not
     if fault is not None and (fault.kind, fault.function) != (finding.kind, finding.function):
         fault = None
-    return Replayed(fault, tuple(_runs(target, finding)))
+    return Replayed(fault, steps_of(target, finding.case))
 
 
-def _runs(target: Target, finding: Replay) -> list[tuple[str, tuple[Step, ...]]]:
-    case = finding.case
+def steps_of(target: Target, case: Case) -> Runs:
+    """Runs a case under strict reset in each way that tells something: with either secret, or with and
+    without a context. Nothing where the case is an experiment of a checker with a module of its own."""
     methods = {e.name for e in target.guest.info.functions_exported}
     if any(c.function not in methods for c in case.calls):
-        return []  # a platform check with a module of its own
+        return ()
+    if case.boxes or case.injection is not None:
+        run = target.run(case, strict=True)
+        return (("as it was found", tuple(Step(c.call, c.observation) for c in run.calls)),)
     session = target.session("strict")
     if case.secret is not None:
-        variants = zip(("first", "second"), case.variants(), strict=True)
-        return [(f"one context, {n} secret", _steps(calls, session.sequence(calls))) for n, calls in variants]
+        pairs = zip(("first", "second"), case.variants(), strict=True)
+        return tuple((f"with the {n} secret", _steps(calls, session.sequence(calls))) for n, calls in pairs)
     if case.context:
         alone = tuple(session.single(c) for c in case.calls)
         together = session.sequence(case.calls)
-        return [
-            ("one context", _steps(case.calls, together)),
+        return (
+            ("in one context", _steps(case.calls, together)),
             ("each call on its own", _steps(case.calls, alone)),
-        ]
-    return [("each call on its own", _steps(case.calls, session.run(case)))]
+        )
+    return (("each call on its own", _steps(case.calls, session.run(case))),)
 
 
 def _steps(calls: tuple[Call, ...], observations: tuple[Observation, ...]) -> tuple[Step, ...]:

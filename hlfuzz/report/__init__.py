@@ -1,8 +1,22 @@
-"""What people and programs read: terminal output and versioned JSON documents."""
+"""What people and programs read: terminal output, versioned JSON documents, HTML, SARIF, JUnit, and tests."""
 
 from __future__ import annotations
 
-from hlfuzz.report import documents, terminal
+from hlfuzz.report import documents, html, junit, sarif, terminal
+from hlfuzz.report.checked import Checked, gather
 from hlfuzz.report.progress import PlainProgress, RichProgress
+from hlfuzz.report.reproducer import as_test, write_test
 
-__all__ = ["PlainProgress", "RichProgress", "documents", "terminal"]
+__all__ = [
+    "Checked",
+    "PlainProgress",
+    "RichProgress",
+    "as_test",
+    "documents",
+    "gather",
+    "html",
+    "junit",
+    "sarif",
+    "terminal",
+    "write_test",
+]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 from hlfuzz.fuzz import Replay, Replayed, SavedFinding, Summary
 from hlfuzz.guest import Guest, find_allocator
-from hlfuzz.invariants import Fault, Interface, Observation, Row, case_to_json
+from hlfuzz.invariants import Fault, Interface, Invariant, Observation, case_to_json
 from hlfuzz.invariants.case import value_to_json
 from hlfuzz.model import (
     CallRecord,
@@ -25,11 +25,13 @@ from hlfuzz.model import (
     Trap,
     Violation,
 )
+from hlfuzz.report.checked import Checked, ShownFinding
 from hlfuzz.sandbox import WasiActivity
 
 INSPECT: Final = "hlfuzz.inspect/1"
 RUN: Final = "hlfuzz.run/1"
 CHECK: Final = "hlfuzz.check/1"
+INVARIANTS: Final = "hlfuzz.invariants/1"
 FUZZ: Final = "hlfuzz.fuzz/1"
 REPRO: Final = "hlfuzz.repro/1"
 ERROR: Final = "hlfuzz.error/1"
@@ -177,25 +179,58 @@ def fault(value: Fault) -> Document:
     }
 
 
-def check(guest: Guest, engine: str, seed: int, rows: Sequence[Row]) -> Document:
-    """The rows of `hlfuzz check`."""
+def check(checked: Checked) -> Document:
+    """What `hlfuzz check` did."""
     return {
         "schema": CHECK,
-        "module": guest.name,
-        "sha256": guest.digest,
-        "engine": engine,
-        "seed": seed,
+        "module": checked.guest,
+        "sha256": checked.sha256,
+        "engine": checked.engine,
+        "seed": checked.seed,
+        "seconds": round(checked.seconds, 6),
+        "environment": dict(checked.environment),
         "rows": [
             {
                 "invariant": row.invariant,
                 "subject": row.subject,
-                "verdict": row.verdict.status,
-                "runs": row.verdict.runs,
+                "promise": row.promise,
+                "observes": row.observes,
+                "blind": row.blind,
+                "verdict": row.status,
+                "runs": row.runs,
                 "seconds": round(row.seconds, 6),
-                "detail": row.verdict.detail,
-                "finding": str(row.finding) if row.finding else None,
+                "detail": row.detail,
+                "finding": str(row.finding.path) if row.finding and row.finding.path else None,
+                "fault": _shown(row.finding) if row.finding else None,
             }
-            for row in rows
+            for row in checked.rows
+        ],
+    }
+
+
+def _shown(finding: ShownFinding) -> Document:
+    source = finding.source
+    return {
+        "signature": finding.signature,
+        "kind": finding.kind,
+        "function": finding.function,
+        "title": finding.title,
+        "how": finding.how,
+        "calls": list(finding.calls),
+        "evidence": list(finding.evidence),
+        "source": None if source is None else {"file": source.file, "line": source.line},
+        "test": finding.test,
+        "test_path": str(finding.test_path) if finding.test_path else None,
+    }
+
+
+def invariants(known: Iterable[Invariant]) -> Document:
+    """The checkers that `hlfuzz check` knows."""
+    return {
+        "schema": INVARIANTS,
+        "invariants": [
+            {"id": i.id, "subject": i.subject, "promise": i.doc, "observes": i.observes, "blind": i.blind}
+            for i in known
         ],
     }
 

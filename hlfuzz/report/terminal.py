@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from rich.console import Console
@@ -11,9 +12,11 @@ from rich.table import Table
 
 from hlfuzz.fuzz import Replay, Replayed, Summary
 from hlfuzz.guest import Guest, find_allocator
-from hlfuzz.invariants import Fault, Interface, Observation, Row, Status, observation_text
+from hlfuzz.invariants import Fault, Interface, Invariant, Observation, Status, observation_text
 from hlfuzz.invariants.observe import bytes_text, call_text, outcome_text
 from hlfuzz.model import CallRecord, FuncType, GlobalType, MemoryType
+from hlfuzz.report.checked import Checked, CheckedRow, ShownFinding
+from hlfuzz.report.text import visible
 from hlfuzz.sandbox import WasiActivity
 
 MAX_LISTED: Final = 200
@@ -30,7 +33,7 @@ _COLOURS: Final = {
 
 def printable(text: str) -> str:
     """`text` without control characters and safe for rich markup: names of a module are untrusted."""
-    return escape("".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text))
+    return escape(visible(text, limit=len(text)))
 
 
 def _table(*columns: str) -> Table:
@@ -40,19 +43,45 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def check(console: Console, rows: Sequence[Row]) -> None:
-    """The rows of a check, why a row is not "held", and the evidence of each violation."""
+def check(console: Console, checked: Checked) -> None:
+    """The verdict on each invariant, why it is not "held", and then each finding with its smallest case."""
     table = _table("invariant", "subject", "verdict", "runs", "seconds")
-    for row in rows:
-        status = row.verdict.status
-        cells = (row.invariant, row.subject, f"[{_COLOURS[status]}]{status}[/]", str(row.verdict.runs))
-        table.add_row(*cells, f"{row.seconds:.2f}")
+    for row in checked.rows:
+        verdict = f"[{_COLOURS[row.status]}]{row.status}[/]"
+        table.add_row(row.invariant, row.subject, verdict, str(row.runs), f"{row.seconds:.2f}")
     console.print(table)
-    for row in rows:
-        if row.verdict.status is Status.VIOLATED and row.verdict.fault is not None:
-            _fault(console, row.verdict.fault, str(row.finding or ""))
-        elif row.verdict.detail:
-            _line(console, f"[dim]{row.invariant}: {printable(row.verdict.detail)}[/]")
+    for row in checked.rows:
+        if row.finding is None and row.detail:
+            style = _COLOURS[row.status] if row.status is Status.BROKEN else "dim"
+            _line(console, f"[{style}]{row.invariant}: {printable(row.detail)}[/]")
+    for row, finding in checked.findings:
+        _finding(console, row, finding, checked.seed)
+
+
+def _finding(console: Console, row: CheckedRow, finding: ShownFinding, seed: int) -> None:
+    _line(console, f"\n[bold red]{row.invariant}[/]: {printable(finding.title)}")
+    _line(console, f"  accused: the {row.subject}; signature {finding.signature}; seed {seed}")
+    _line(console, f"  smallest case ({finding.how}):")
+    for at, call in enumerate(finding.calls, 1):
+        _line(console, f"    {at}. {printable(call)}")
+    if finding.evidence:
+        _line(console, "  what was seen:")
+    for line in finding.evidence:
+        _line(console, f"    {printable(line)}")
+    if finding.source is not None:
+        _line(console, f"  source: {printable(finding.source.file)}:{finding.source.line}")
+    if finding.path is not None:
+        _line(console, f"  again:  hlfuzz repro {printable(shlex.quote(str(finding.path)))}")
+    if finding.test_path is not None:
+        _line(console, f"  test:   pytest {printable(shlex.quote(str(finding.test_path)))}")
+
+
+def invariants(console: Console, known: Iterable[Invariant]) -> None:
+    """Every checker: whom it accuses and what it promises."""
+    table = _table("invariant", "subject", "promise")
+    for invariant in known:
+        table.add_row(invariant.id, invariant.subject, printable(invariant.doc))
+    console.print(table)
 
 
 def _line(console: Console, text: str) -> None:

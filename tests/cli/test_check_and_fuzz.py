@@ -29,7 +29,10 @@ def test_check_gives_a_row_for_each_invariant(document: Document, modules: dict[
         "context-dependence",
         "tenant-independence",
     ]
-    assert set(rows["bounds"]) == {"invariant", "subject", "verdict", "runs", "seconds", "detail", "finding"}
+    assert set(rows["bounds"]) == {
+        *("invariant", "subject", "promise", "observes", "blind", "verdict", "runs", "seconds", "detail"),
+        *("finding", "fault"),
+    }
     assert {row["verdict"] for row in rows.values()} <= {"held", "not-applicable"}
 
 

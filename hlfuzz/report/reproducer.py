@@ -1,0 +1,154 @@
+"""Writes a fault as a pytest file of a few lines: it fails while the fault is there, then passes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from textwrap import indent
+from typing import Final
+
+from hlfuzz.files import write_file
+from hlfuzz.fuzz import SavedFinding, judge_of
+from hlfuzz.fuzz.assertion import DEFAULT_DEADLINE
+from hlfuzz.invariants import Case, Fault, Invariant, Target
+from hlfuzz.model import Call, Float32, Float64, Value
+from hlfuzz.report.text import visible
+
+CHUNK: Final = 32
+"""Bytes of a vector on one line of the file."""
+MAX_CALL: Final = 88
+"""Characters of a call on one line."""
+INDENT: Final = "    "
+REPEATED: Final = 8
+"""From this many equal bytes on, they are written as a product."""
+
+
+def as_test(target: Target, fault: Fault, *, seed: int | None = None, module: Path | None = None) -> str:
+    """The text of a test that calls `hlfuzz.assert_holds` with the fault's case.
+
+    `module` is the guest's file, by which the test names it (from the current folder, where it is below
+    that); without one the test expects a file of the guest's name. `seed` is mentioned, not needed.
+    """
+    case = fault.case
+    checker = judge_of(fault.invariant)
+    imports, invariant = _invariant(checker)
+    guest = _path(module if module is not None else Path(target.guest.name))
+    arguments = (invariant, guest, _calls(case), *_options(target, case))
+    call = f"hlfuzz.assert_holds({_stacked(arguments)})"
+    where = re.sub(r"\W+", "_", f"{checker.id} {fault.function}", flags=re.ASCII).strip("_").lower()
+    parts = ("Secret" if case.secret else "", "Injection" if case.injection else "")
+    if named := ", ".join(sorted(filter(None, parts))):
+        imports = f"{imports}from hlfuzz.invariants import {named}\n"
+    origin = "" if seed is None else f", seed {seed}"
+    return (
+        f"# {visible(fault.title, 200)}\n"
+        f"# Accused: the {fault.subject}. Finding {fault.signature}{origin}.\n"
+        f"from __future__ import annotations\n\nimport hlfuzz\n{imports}\n\n"
+        f"def test_{where}() -> None:\n{indent(call, INDENT)}\n"
+    )
+
+
+def write_test(
+    finding: SavedFinding, target: Target, *, seed: int | None = None, module: Path | None = None
+) -> Path:
+    """Writes the test beside the finding's file, with the ending .py, and returns its path.
+
+    Raises: EnvironmentProblem when that is not possible.
+    """
+    path = finding.path.with_suffix(".py")
+    text = as_test(target, finding.fault, seed=seed, module=module)
+    write_file(path, text.encode(), mode=0o600, otherwise="choose another folder with --store")
+    return path
+
+
+def _invariant(checker: Invariant) -> tuple[str, str]:
+    """The import that it needs and how a test names it: by its id, or by its class if a user wrote it."""
+    kind = type(checker)
+    names = kind.__module__.split(".")
+    importable = "." not in kind.__qualname__ and all(map(str.isidentifier, names))
+    if names[0] in ("hlfuzz", "__main__") or not importable:
+        return "", _text(checker.id)
+    return f"from {kind.__module__} import {kind.__name__}\n", f"{kind.__name__}()"
+
+
+def _path(path: Path) -> str:
+    absolute, here = path.absolute(), Path.cwd()
+    return _text(str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute))
+
+
+def _calls(case: Case) -> str:
+    return f"calls=[{_stacked(map(_call, case.calls))}]"
+
+
+def _call(call: Call) -> str:
+    parts = (_text(call.function), *map(value_text, call.args))
+    short = f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+    return short if len(short) <= MAX_CALL and "\n" not in short else f"({_stacked(parts)})"
+
+
+def _stacked(parts: Iterable[str]) -> str:
+    """The parts below each other, further in, with a comma after each."""
+    return indent("".join(f"\n{part}," for part in parts), INDENT) + "\n"
+
+
+def _options(target: Target, case: Case) -> Iterator[str]:
+    interface = target.interface
+    called = {c.function for c in case.calls}
+    if not case.context:
+        yield "context=False"
+    if (slot := case.secret) is not None:
+        window = (f"{name}={getattr(slot, name)}" for name in ("call", "offset", "length"))
+        secrets = (f"{name}={_bytes_text(getattr(slot, name))}" for name in ("first", "second"))
+        yield f"secret=Secret({_stacked((*window, *secrets))})"
+    if case.boxes:
+        yield f"boxes={case.boxes!r}"
+    if (injection := case.injection) is not None:
+        yield f"injection=Injection({_text(injection.point)}, {_text(injection.kind)}, {injection.at})"
+    if interface.host:
+        modes = ", ".join(f"{_text(name)}: {_text(mode)}" for name, mode in interface.host.items())
+        yield f"host={{{modes}}}"
+    # What the checker may not judge it must not judge in the test either.
+    excused = [m.name for m in interface.methods if m.name in called and (m.stateful or not m.judged)]
+    if excused:
+        yield f"stateful=[{', '.join(map(_text, excused))}]"
+    if interface.tenant_open is not None:
+        yield f"tenant_open={_text(interface.tenant_open)}"
+    if interface.allocator is not None:
+        named = interface.allocator
+        yield f"allocator={_text(named) if isinstance(named, str) else named}"
+    if target.engine != "auto":
+        yield f"engine={_text(target.engine)}"
+    if target.deadline != DEFAULT_DEADLINE:
+        yield f"deadline={target.deadline!r}"
+
+
+def value_text(value: Value) -> str:
+    """An argument as a Python expression, on more than one line where it is long."""
+    if isinstance(value, Float32 | Float64):
+        return f"hlfuzz.{value!r}"
+    if isinstance(value, bytes):
+        return _bytes_text(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value!r}")'
+    return repr(value)
+
+
+def _bytes_text(data: bytes) -> str:
+    if len(data) >= REPEATED and len(set(data)) == 1:
+        return f"bytes({len(data)})" if not data[0] else f"{_bytes_literal(data[:1])} * {len(data)}"
+    if len(data) <= CHUNK:
+        return _bytes_literal(data)
+    chunks = (f"\n{INDENT}{_bytes_literal(data[at : at + CHUNK])}" for at in range(0, len(data), CHUNK))
+    return f"({''.join(chunks)}\n)"
+
+
+def _bytes_literal(data: bytes) -> str:
+    return f'b"{repr(data)[2:-1]}"' if b'"' not in data and b"'" not in data else repr(data)
+
+
+def _text(text: str) -> str:
+    """A string literal in plain ASCII: a name of a guest cannot end it, nor turn the line around."""
+    quoted = ascii(str(text))  # an enum too is written as its text
+    return quoted if '"' in quoted or "\\'" in quoted else f'"{quoted[1:-1]}"'
