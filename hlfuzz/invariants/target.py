@@ -86,7 +86,13 @@ class Target:
         options = self._options(reset)
         options |= {"deadline": deadline or self.deadline, "trace": trace, "evidence": evidence}
         box = Sandbox(self.guest, recorder.providers, snapshot=snapshot, **options)
-        return Session(box, recorder, options["reset"])
+        session = Session(box, recorder, options["reset"], self._closed)
+        self._open.add(session)
+        return session
+
+    def _closed(self, session: Session) -> None:
+        self._open.discard(session)
+        self._closed_calls += session.calls
 
     def open_pool(self, *, reset: Reset = "memory") -> tuple[Pool, Recorder]:
         """A pool of one sandbox, and what its host functions see. Raises as `open`."""
