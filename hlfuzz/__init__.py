@@ -7,79 +7,80 @@ with hlfuzz.Sandbox(guest, host={"env.log": log}) as box:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from hlfuzz.errors import (
-    AbiViolation,
-    CallCancelled,
-    CallFailed,
-    ContextBusy,
-    ContextFinished,
-    EnvironmentProblem,
-    Finding,
-    ForkedProcess,
-    GuestError,
-    GuestExited,
-    GuestLimitExceeded,
-    GuestTimeout,
-    GuestTrap,
-    HlfuzzError,
-    HlfuzzWarning,
-    HostFunctionError,
-    LinkError,
-    ModuleError,
-    PoolTimeout,
-    SandboxClosed,
-    SnapshotError,
-    StartError,
-    UsageError,
-    WrongThread,
-)
-from hlfuzz.guest import CallLimits, Guest, Limits
-from hlfuzz.model import (
-    Call,
-    CallRecord,
-    Difference,
-    Exited,
-    Float32,
-    Float64,
-    Frame,
-    FuncType,
-    HostCallRecord,
-    HostError,
-    LimitExceeded,
-    ModuleInfo,
-    Ok,
-    Outcome,
-    Stats,
-    Timeout,
-    Trap,
-    ValType,
-    Value,
-    Violation,
-)
-from hlfuzz.sandbox import (
-    AsyncCallContext,
-    CallContext,
-    Caller,
-    Dispatcher,
-    Global,
-    GuestMemory,
-    HostFunction,
-    Memory,
-    PendingCall,
-    Pool,
-    PoolMetrics,
-    Sandbox,
-    Snapshot,
-    Table,
-    Wasi,
-    WasiActivity,
-    WasiCall,
-)
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hlfuzz.errors import (
+        AbiViolation,
+        CallCancelled,
+        CallFailed,
+        ContextBusy,
+        ContextFinished,
+        EnvironmentProblem,
+        Finding,
+        ForkedProcess,
+        GuestError,
+        GuestExited,
+        GuestLimitExceeded,
+        GuestTimeout,
+        GuestTrap,
+        HlfuzzError,
+        HlfuzzWarning,
+        HostFunctionError,
+        LinkError,
+        ModuleError,
+        PoolTimeout,
+        SandboxClosed,
+        SnapshotError,
+        StartError,
+        UsageError,
+        WrongThread,
+    )
     from hlfuzz.fuzz import assert_holds
+    from hlfuzz.guest import CallLimits, Guest, Limits
+    from hlfuzz.invariants.decorator import invariants
+    from hlfuzz.model import (
+        Call,
+        CallRecord,
+        Difference,
+        Exited,
+        Float32,
+        Float64,
+        Frame,
+        FuncType,
+        HostCallRecord,
+        HostError,
+        LimitExceeded,
+        ModuleInfo,
+        Ok,
+        Outcome,
+        Stats,
+        Timeout,
+        Trap,
+        ValType,
+        Value,
+        Violation,
+    )
+    from hlfuzz.sandbox import (
+        AsyncCallContext,
+        CallContext,
+        Caller,
+        Dispatcher,
+        Global,
+        GuestMemory,
+        HostFunction,
+        Memory,
+        PendingCall,
+        Pool,
+        PoolMetrics,
+        Sandbox,
+        Snapshot,
+        Table,
+        Wasi,
+        WasiActivity,
+        WasiCall,
+    )
 
 __version__ = "0.1.0"
 
@@ -149,13 +150,97 @@ __all__ = [
     "WasiCall",
     "WrongThread",
     "assert_holds",
+    "invariants",
 ]
 
+# A pytest run imports this package for its plugin, used or not: what is heavy is imported when asked for.
+_PLACES = {
+    "hlfuzz.errors": (
+        "AbiViolation",
+        "CallCancelled",
+        "CallFailed",
+        "ContextBusy",
+        "ContextFinished",
+        "EnvironmentProblem",
+        "Finding",
+        "ForkedProcess",
+        "GuestError",
+        "GuestExited",
+        "GuestLimitExceeded",
+        "GuestTimeout",
+        "GuestTrap",
+        "HlfuzzError",
+        "HlfuzzWarning",
+        "HostFunctionError",
+        "LinkError",
+        "ModuleError",
+        "PoolTimeout",
+        "SandboxClosed",
+        "SnapshotError",
+        "StartError",
+        "UsageError",
+        "WrongThread",
+    ),
+    "hlfuzz.fuzz": ("assert_holds",),
+    "hlfuzz.guest": (
+        "CallLimits",
+        "Guest",
+        "Limits",
+    ),
+    "hlfuzz.model": (
+        "Call",
+        "CallRecord",
+        "Difference",
+        "Exited",
+        "Float32",
+        "Float64",
+        "Frame",
+        "FuncType",
+        "HostCallRecord",
+        "HostError",
+        "LimitExceeded",
+        "ModuleInfo",
+        "Ok",
+        "Outcome",
+        "Stats",
+        "Timeout",
+        "Trap",
+        "ValType",
+        "Value",
+        "Violation",
+    ),
+    "hlfuzz.sandbox": (
+        "AsyncCallContext",
+        "CallContext",
+        "Caller",
+        "Dispatcher",
+        "Global",
+        "GuestMemory",
+        "HostFunction",
+        "Memory",
+        "PendingCall",
+        "Pool",
+        "PoolMetrics",
+        "Sandbox",
+        "Snapshot",
+        "Table",
+        "Wasi",
+        "WasiActivity",
+        "WasiCall",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
+_SUBMODULES = ("errors", "guest", "invariants", "model", "sandbox")
 
-def __getattr__(name: str) -> Any:
-    """Names whose modules are loaded when they are first used."""
-    if name == "assert_holds":
-        from hlfuzz.fuzz import assert_holds
 
-        return assert_holds
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> object:
+    if name in _SUBMODULES:
+        return _import_module(f"{__name__}.{name}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(_import_module(_MODULE_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

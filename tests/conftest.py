@@ -10,6 +10,8 @@ from needs import install, require_kvm
 
 from hlfuzz import Guest, Limits
 
+pytest_plugins = ("pytester",)
+
 MakeGuest = Callable[..., Guest]
 
 

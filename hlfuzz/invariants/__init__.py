@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import TypeVar
+
 from hlfuzz.invariants.abi_conformity import AbiConformity
 from hlfuzz.invariants.base import (
     Budget,
@@ -20,6 +25,7 @@ from hlfuzz.invariants.capability import Capability
 from hlfuzz.invariants.case import Case, Injection, Secret, case_from_json, case_to_json
 from hlfuzz.invariants.config import Config, HostMode, find_config, load_config, parse_host_option
 from hlfuzz.invariants.context_dependence import ContextDependence
+from hlfuzz.invariants.decorator import invariants as _decorate
 from hlfuzz.invariants.determinism import Determinism
 from hlfuzz.invariants.differential import Differential
 from hlfuzz.invariants.events import (
@@ -108,3 +114,15 @@ __all__ = [
     "refuse_missing",
     "register",
 ]
+
+_Test = TypeVar("_Test", bound=Callable[..., object])
+
+
+class _Decorator(ModuleType):
+    """This package can be called: `@hlfuzz.invariants("state-reset")`."""
+
+    def __call__(self, *chosen: str | Invariant) -> Callable[[_Test], _Test]:
+        return _decorate(*chosen)
+
+
+sys.modules[__name__].__class__ = _Decorator

@@ -173,13 +173,14 @@ class Invariant(ABC):
         return ""
 
     def check(self, target: Target, rng: Random, budget: Budget) -> Verdict:
-        """Judges generated cases until the budget is used or a fault is found, which is then made small."""
+        """Judges generated cases, at least one, until the budget is used or a fault is found, which is then
+        made small."""
         if reason := self.unfit(target):
             return Verdict(Status.NOT_APPLICABLE, 0, reason)
         deadline = time.monotonic() + budget.seconds
         runs = 0
         for case in self.cases(target, Generator(target.interface, rng, target.seeds)):
-            if runs >= budget.runs or time.monotonic() >= deadline:
+            if runs and (runs >= budget.runs or time.monotonic() >= deadline):
                 break
             runs += 1
             if (fault := self.probe(target, case)) is not None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
+import subprocess
+import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +34,7 @@ PUBLIC = {
         "GuestExited", "GuestLimitExceeded",
     },
     "findings": {"Finding", "assert_holds"},
+    "pytest": {"invariants"},
 }  # fmt: skip
 
 
@@ -39,8 +45,36 @@ def test_the_public_names_are_these_and_no_others():
 
 def test_nothing_else_is_in_the_package_but_its_modules():
     others = {n for n in vars(hlfuzz) if not n.startswith("_")} - set(hlfuzz.__all__)
-    others -= {"annotations", "TYPE_CHECKING", "Any"}
+    others -= {"annotations", "TYPE_CHECKING"}
     assert all(isinstance(getattr(hlfuzz, name), types.ModuleType) for name in others)
+
+
+def test_every_public_name_is_there_and_listed():
+    for name in hlfuzz.__all__:
+        getattr(hlfuzz, name)
+    assert set(dir(hlfuzz)) >= set(hlfuzz.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Sandbx'"):
+        hlfuzz.Sandbx  # noqa: B018
+
+
+def test_what_the_type_checker_is_told_is_what_is_imported():
+    tree = ast.parse(Path(hlfuzz.__file__).read_text())
+    (block,) = (n for n in tree.body if isinstance(n, ast.If))
+    told = {a.name: n.module for n in block.body if isinstance(n, ast.ImportFrom) for a in n.names}
+    assert set(told) == set(hlfuzz.__all__)
+    for name, module in told.items():
+        assert name == "invariants" or getattr(importlib.import_module(module), name) is getattr(hlfuzz, name)
+
+
+def test_nothing_heavy_is_imported_before_it_is_used():
+    program = "import sys, hlfuzz.pytest_plugin; print(*(m for m in sys.modules if m.startswith('hlfuzz')))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {
+        "hlfuzz",
+        "hlfuzz.pytest_plugin",
+        "hlfuzz.testing",
+        "hlfuzz.testing.options",
+    }
 
 
 @pytest.mark.parametrize("name", sorted(hlfuzz.__all__))

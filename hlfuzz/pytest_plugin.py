@@ -1,0 +1,140 @@
+"""The pytest plugin: options, fixtures and marks of hlfuzz. What it does is imported when a test uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hlfuzz.testing.options import ALL, ROOT, SEED_INPUT
+
+if TYPE_CHECKING:
+    from hlfuzz.testing.state import State
+
+_WANTED = pytest.StashKey[list[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("hlfuzz", "isolation of guests (hlfuzz)")
+    group.addoption(
+        "--hlfuzz",
+        metavar="TARGET",
+        dest="hlfuzz_targets",
+        action="append",
+        nargs="?",
+        const=ALL,
+        default=[],
+        help="Test every invariant of a target: a name from [tool.hlfuzz.targets], or a file. May be "
+        "repeated; without a name, at the end of the line: all configured targets.",
+    )
+    group.addoption(
+        "--hlfuzz-invariant",
+        metavar="ID",
+        dest="hlfuzz_invariants",
+        action="append",
+        default=[],
+        help="With --hlfuzz: only this invariant. May be repeated.",
+    )
+    group.addoption(
+        "--hlfuzz-engine",
+        choices=("auto", "kvm", "inprocess"),
+        dest="hlfuzz_engine",
+        help="Where guests run; goes before what settings say, and after what a mark says.",
+    )
+    group.addoption(
+        "--hlfuzz-seed",
+        metavar="N",
+        dest="hlfuzz_seed",
+        help="Number that generated cases start from, or random (default: the setting, else 0).",
+    )
+    group.addoption(
+        "--hlfuzz-time",
+        metavar="TIME",
+        dest="hlfuzz_time",
+        help="Time for all invariants of one target together: 20s, 2m (default: the setting, else 20s).",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "hlfuzz(engine, reset, timeout, guest, target): how the hlfuzz fixtures of this test open its guest",
+    )
+    config.addinivalue_line("markers", "hlfuzz_invariants(*checkers): made by @hlfuzz.invariants")
+    wanted = [arg for arg in config.args if arg.startswith(f"{ROOT}::")]
+    config.stash[_WANTED] = wanted
+    if wanted:
+        config.args = [arg for arg in config.args if arg not in wanted]
+        named: list[str] = config.option.hlfuzz_targets
+        named += [name for name in (arg.split("::")[1] for arg in wanted) if name not in named]
+    if config.getoption("hlfuzz_targets"):
+        _checked_state(config)
+
+
+def _checked_state(config: pytest.Config) -> State:
+    """The state of a run with targets, whose names and options are right."""
+    from hlfuzz.errors import HlfuzzError
+    from hlfuzz.testing.state import state_of
+
+    state = state_of(config)
+    try:
+        for target in state.chosen():
+            state.invariants(target)
+        _ = state.seed, state.time
+    except HlfuzzError as error:
+        raise pytest.UsageError(str(error)) from None
+    return state
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Of pytest-xdist: every worker gets the seed of the run."""
+    if node.config.getoption("hlfuzz_targets"):
+        node.workerinput[SEED_INPUT] = _checked_state(node.config).seed
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if not config.getoption("hlfuzz_targets"):
+        return None
+    state = _checked_state(config)
+    names = ", ".join(target.name for target in state.chosen())
+    return f"hlfuzz: {names}; seed {state.seed}, {state.time:g} s for each target"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    if not config.getoption("hlfuzz_targets"):
+        return
+    from hlfuzz.errors import HlfuzzError
+    from hlfuzz.testing.items import invariant_items
+
+    try:
+        items += invariant_items(session, _checked_state(config), config.stash[_WANTED])
+    except HlfuzzError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if session.config.getoption("hlfuzz_targets"):
+        from hlfuzz.testing.items import divide_time
+
+        divide_time(session.items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    error = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(error, AssertionError):
+        from hlfuzz.errors import Finding
+
+        if isinstance(error, Finding) and report.failed:
+            from hlfuzz.testing.text import short_report
+
+            report.longrepr = short_report(error, item.nodeid)
+    return report

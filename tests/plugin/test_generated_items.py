@@ -1,0 +1,177 @@
+"""`pytest --hlfuzz=TARGET`: every invariant is a test, and each verdict is what a test can say."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from projects import CLEAN, REMEMBERS, Project
+
+from hlfuzz.invariants import INVARIANTS
+
+
+def test_every_invariant_of_a_target_is_a_test_in_an_empty_folder(project: Project) -> None:
+    project.settings(clean=CLEAN, other=CLEAN)
+    done = project.run("--hlfuzz=clean", "--collect-only", "-q")
+    assert [line for line in done.outlines if line.startswith("hlfuzz::")] == [
+        f"hlfuzz::clean::{name}" for name in INVARIANTS
+    ]
+
+
+def test_a_clean_guest_passes_and_what_needs_a_micro_vm_is_skipped_with_the_reason(project: Project) -> None:
+    project.settings(clean=CLEAN)
+    done = project.run("--hlfuzz=clean", "-rs")
+    outcomes = done.parseoutcomes()
+    assert outcomes.keys() == {"passed", "skipped"}
+    assert outcomes["passed"] >= 6
+    done.stdout.fnmatch_lines(["SKIPPED *clean.wasm* needs *kvm*"])
+
+
+def test_a_violation_fails_with_all_that_is_needed_to_see_it_again(project: Project) -> None:
+    project.settings(remembers=REMEMBERS)
+    done = project.run("--hlfuzz=remembers", "-k", "context-dependence", "--hlfuzz-seed=5")
+    done.assert_outcomes(failed=1, deselected=len(INVARIANTS) - 1)
+    done.stdout.fnmatch_lines(
+        [
+            "total depends on an earlier bump*",
+            "accused: the guest (remembers.wasm), of breaking context-dependence",
+            "calls (in one call context):",
+            "  1. bump()",
+            "  2. total()",
+            "what was seen:",
+            "*on its own: returned 0*",
+            "seed 5, found in *",
+            "again: hlfuzz repro .hlfuzz/remembers/findings/context-dependence-total-*.json",
+            "FAILED hlfuzz::remembers::context-dependence - total depends on an earlier*",
+        ]
+    )
+    assert "hlfuzz/testing" not in done.stdout.str()
+    assert list((project.path / ".hlfuzz" / "remembers" / "findings").glob("*.json"))
+
+
+def test_a_run_can_be_narrowed_by_id_by_expression_and_by_option(project: Project) -> None:
+    project.settings(clean=CLEAN, other=CLEAN)
+    for arguments in (
+        ["hlfuzz::clean::determinism"],
+        ["--hlfuzz=clean", "--hlfuzz=other", "hlfuzz::clean::determinism"],
+        ["--hlfuzz=clean", "-k", "determinism"],
+        ["--hlfuzz=clean", "--hlfuzz-invariant=determinism"],
+        ["--hlfuzz=clean", *(f"--deselect=hlfuzz::clean::{i}" for i in INVARIANTS if i != "determinism")],
+    ):
+        done = project.run(*arguments, "-v")
+        assert done.parseoutcomes()["passed"] == 1, arguments
+        done.stdout.fnmatch_lines(["hlfuzz::clean::determinism PASSED*"])
+
+
+def test_generated_tests_run_beside_written_ones(project: Project) -> None:
+    project.settings(clean=CLEAN)
+    project.test("def test_own(): pass")
+    done = project.run("--hlfuzz=clean", "--hlfuzz-invariant=determinism", ".", "-v")
+    done.assert_outcomes(passed=2)
+
+
+def test_only_what_failed_last_is_run_again(project: Project) -> None:
+    project.settings(remembers=REMEMBERS)
+    plugin = ("-p", "cacheprovider")
+    options = (
+        "--hlfuzz=remembers",
+        "--hlfuzz-invariant=determinism",
+        "--hlfuzz-invariant=context-dependence",
+    )
+    project.run(*plugin, *options).assert_outcomes(passed=1, failed=1)
+    project.run(*plugin, *options, "--lf").assert_outcomes(failed=1, deselected=1)
+    project.run(*plugin, *options, "-x").assert_outcomes(passed=1, failed=1)
+
+
+def test_junit_documents_have_the_facts_of_each_verdict(project: Project) -> None:
+    project.settings(remembers=REMEMBERS)
+    project.run("hlfuzz::remembers::context-dependence", "--junitxml=out.xml", "--hlfuzz-seed=5")
+    (case,) = ElementTree.parse(project.path / "out.xml").iter("testcase")
+    facts = {p.get("name", ""): p.get("value", "") for p in case.iter("property")}
+    assert facts.pop("hlfuzz.runs").isdecimal()
+    assert facts.pop("hlfuzz.finding").endswith(f"{facts.pop('hlfuzz.signature')}.json")
+    assert facts == {
+        "hlfuzz.invariant": "context-dependence",
+        "hlfuzz.subject": "guest",
+        "hlfuzz.target": "remembers",
+        "hlfuzz.seed": "5",
+        "hlfuzz.verdict": "violated",
+    }
+    (failure,) = case.iter("failure")
+    assert failure.get("message", "").startswith("total depends on an earlier bump")
+
+
+OWN = """
+from hlfuzz.invariants import Problem, Status, Subject, TraceInvariant, Verdict, register
+
+class Own(TraceInvariant):
+    id, subject, doc = "own", Subject.GUEST, "what this project promises"
+    def judge(self, target, run):
+        {judge}
+    {more}
+register(Own())
+"""
+
+
+@pytest.mark.parametrize(
+    ("judge", "more", "outcome", "said"),
+    [
+        ("return Problem(run.calls[0].call.function, 'this is wrong')", "", "failed", "this is wrong"),
+        ("raise KeyError('oh')", "", "errors", "*Own raised KeyError: 'oh' (conftest.py:*"),
+        ("return None", "def unfit(self, target): return 'not here'", "skipped", "SKIPPED*not here"),
+        (
+            "return None",
+            "def check(self, *a): return Verdict(Status.INCONCLUSIVE, 3, 'once')",
+            "xfailed",
+            "XFAIL*inconclusive: once",
+        ),
+    ],
+    ids=["violated", "broken", "not-applicable", "inconclusive"],
+)
+def test_each_verdict_of_a_checker_of_ones_own_is_told_apart(
+    project: Project, judge: str, more: str, outcome: str, said: str
+) -> None:
+    project.settings(clean=CLEAN)
+    project.test(OWN.format(judge=judge, more=more), "conftest.py")
+    done = project.run("--hlfuzz=clean", "--hlfuzz-invariant=own", "-rsx")
+    done.assert_outcomes(**{outcome: 1})
+    done.stdout.fnmatch_lines([said])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--hlfuzz=claen"], "no target and no module file 'claen'*did you mean 'clean'?"),
+        (
+            ["--hlfuzz=clean", "--hlfuzz-invariant=determinsm"],
+            "unknown invariant*did you mean 'determinism'?",
+        ),
+        (["hlfuzz::clean::determinsm"], "no test*did you mean 'hlfuzz::clean::determinism'?"),
+        (["--hlfuzz=clean", "--hlfuzz-seed=x"], "--hlfuzz-seed 'x' is no seed*"),
+        (["--hlfuzz=clean", "--hlfuzz-time=x"], "--hlfuzz-time 'x' is no duration*"),
+    ],
+)
+def test_a_wrong_name_ends_the_run_before_it_begins(
+    project: Project, arguments: list[str], said: str
+) -> None:
+    project.settings(clean=CLEAN)
+    done = project.run(*arguments)
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines([f"ERROR: {said}"])
+
+
+def test_wrong_settings_end_the_run_with_file_and_key(project: Project) -> None:
+    project.settings("engin = 1", clean=CLEAN)
+    done = project.run("--hlfuzz=clean")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(
+        ["ERROR: unknown key 'engin'; did you mean 'engine'? (*pyproject.toml: tool.hlfuzz.engin)*"]
+    )
+
+
+def test_a_module_that_is_none_is_an_error_of_each_of_its_tests(project: Project) -> None:
+    project.settings(clean=CLEAN)
+    (project.path / "clean.wasm").write_bytes(b"nothing")
+    done = project.run("hlfuzz::clean::determinism")
+    done.assert_outcomes(errors=1)
+    done.stdout.fnmatch_lines(["ModuleError: *clean.wasm*"])
