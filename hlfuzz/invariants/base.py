@@ -17,6 +17,7 @@ from hlfuzz.invariants.events import Run
 from hlfuzz.invariants.generate import Generator
 from hlfuzz.invariants.shrink import shrink
 from hlfuzz.invariants.target import Target
+from hlfuzz.model import Difference
 
 SHRINK_SECONDS: Final = 2.0
 
@@ -55,7 +56,7 @@ class Fault:
 
     `invariant` is "" for a trap, timeout or exceeded limit, which violate none. `function` is the call that
     went wrong. `detail` is short and stable between runs: it distinguishes faults of one function. `evidence`
-    is lines for people. `strength` ranks proofs of the same defect: a leak that shows the secret's bytes is
+    is lines for people, `changes` bytes that a report shows before and after. `strength` ranks proofs of the same defect: a leak that shows the secret's bytes is
     stronger than a mere dependence.
     """
 
@@ -68,6 +69,7 @@ class Fault:
     evidence: tuple[str, ...]
     case: Case
     strength: int = 0
+    changes: tuple[Difference, ...] = ()
 
     @property
     def signature(self) -> str:
@@ -149,6 +151,7 @@ class Invariant(ABC):
         evidence: tuple[str, ...],
         case: Case,
         strength: int = 0,
+        changes: tuple[Difference, ...] = (),
     ) -> Fault:
         """The fault of a case in which this invariant did not hold; the fields are those of `Fault`."""
         return Fault(
@@ -161,6 +164,7 @@ class Invariant(ABC):
             evidence=evidence,
             case=case,
             strength=strength,
+            changes=changes,
         )
 
     def cases(self, target: Target, generator: Generator) -> Iterator[Case]:
@@ -211,6 +215,7 @@ class Problem:
     evidence: tuple[str, ...] = ()
     detail: str = ""
     strength: int = 0
+    changes: tuple[Difference, ...] = ()
 
 
 class TraceInvariant(Invariant):
@@ -232,4 +237,5 @@ class TraceInvariant(Invariant):
             evidence=problem.evidence,
             case=case,
             strength=problem.strength,
+            changes=problem.changes,
         )

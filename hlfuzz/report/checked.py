@@ -185,7 +185,7 @@ def _finding(target: Target, fault: Fault, path: Path | None, seed: int, module:
             )
             for title, steps in runs
         ),
-        comparisons=tuple(_comparisons(runs))[:MAX_COMPARISONS],
+        comparisons=(*_changes(fault), *_comparisons(runs))[:MAX_COMPARISONS],
         source=_source(runs),
         test=as_test(target, fault, seed=seed, module=module),
         path=path,
@@ -202,6 +202,12 @@ def how(case: Case) -> str:
     slot = case.secret
     secret = "" if slot is None else f", a tenant's secret of {slot.length} bytes in call {slot.call + 1}"
     return f"{len(case.calls)} calls{where}, {kind}{secret}"
+
+
+def _changes(fault: Fault) -> Iterator[Comparison]:
+    for change in fault.changes:
+        dump = compare(change.before, change.after, change.address)
+        yield Comparison(change.place or "memory", "in the snapshot", "now", dump)
 
 
 def _comparisons(runs: Runs) -> Iterator[Comparison]:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from hlfuzz.invariants import INVARIANTS
+
 Document = Callable[..., dict[str, Any]]
 INPROCESS = ("--engine", "inprocess")
 
@@ -19,16 +21,7 @@ def test_check_gives_a_row_for_each_invariant(document: Document, modules: dict[
     found = document("check", modules["echo"], "--stub-imports", "--time", "2s", "--seed", "1", *INPROCESS)
     assert (found["schema"], found["seed"], found["exit"]) == ("hlfuzz.check/1", 1, 0)
     rows = {row["invariant"]: row for row in found["rows"]}
-    assert list(rows) == [
-        "state-reset",
-        "determinism",
-        "memory-isolation",
-        "capability",
-        "bounds",
-        "differential",
-        "context-dependence",
-        "tenant-independence",
-    ]
+    assert list(rows) == list(INVARIANTS)
     assert set(rows["bounds"]) == {
         *("invariant", "subject", "promise", "observes", "blind", "verdict", "runs", "seconds", "detail"),
         *("finding", "fault"),

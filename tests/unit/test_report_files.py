@@ -13,10 +13,24 @@ from xml.etree import ElementTree
 
 import pytest
 import sarif_rules
+import wasmtime
 from report_facts import HOSTILE, checked
 
-from hlfuzz.invariants import Status
-from hlfuzz.report import html, junit, sarif
+from hlfuzz.guest import Guest
+from hlfuzz.invariants import (
+    Case,
+    Config,
+    Fault,
+    Kind,
+    Row,
+    Status,
+    Subject,
+    Target,
+    Verdict,
+    describe_interface,
+)
+from hlfuzz.model import Call, Difference
+from hlfuzz.report import gather, html, junit, sarif
 from hlfuzz.report.hexdump import MAX_ROWS, ROW, compare
 from hlfuzz.report.text import visible
 
@@ -174,3 +188,16 @@ def test_what_is_visible_is_one_short_printable_line() -> None:
     assert shown.isprintable()
     assert len(shown) < 3000
     assert visible("käse (ok)") == "käse (ok)"
+
+
+def test_memory_that_changed_is_shown_before_and_after(tmp_path: Path) -> None:
+    change = Difference(0x1040, 4, b"\0\0\0\0", b"leak", "memory 'memory' +0x40")
+    case = Case((Call("count"),))
+    fault = Fault(Kind.VIOLATION, "state-reset", Subject.PLATFORM, "count", "", "t", (), case, 0, (change,))
+    row = Row("state-reset", Subject.PLATFORM, Verdict(Status.VIOLATED, 1, "t", fault), 0.1)
+    wat = '(module (func (export "count") (result i32) (i32.const 1)))'
+    guest = Guest.from_wasm(bytes(wasmtime.wat2wasm(wat)))
+    with Target(guest, describe_interface(guest.info, Config()), engine="inprocess") as target:
+        words = Page(html.render(gather(target, [row], seed=1))).words
+    for text in ("memory 'memory' +0x40", "A: in the snapshot; B: now", "00001040", "6c 65 61 6b", "leak"):
+        assert text in words
