@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hlfuzz.bindings.aio import AsyncTypedGuest
-from hlfuzz.bindings.client import TypedGuest, client_of
+from hlfuzz.bindings.client import TypedGuest, client_of, schema_of
 from hlfuzz.bindings.handshake import SECTION, check_handshake, section_text
 from hlfuzz.bindings.interface import Interface
 from hlfuzz.bindings.records import Code, HostRefusal
@@ -19,5 +19,6 @@ __all__ = [
     "TypedGuest",
     "check_handshake",
     "client_of",
+    "schema_of",
     "section_text",
 ]

@@ -92,13 +92,11 @@ class TypedGuest(Generic[H]):
         loaded = guest if isinstance(guest, Guest) else Guest.load(guest)
         interface = cls._interface
         raised = Raised()
+        check_guest(interface, loaded)
         if interface.schema.format is Format.RAW:
-            check_raw(interface.schema, loaded)
             given = raw_host(interface.schema, loaded, host, invoke)
             options.setdefault("allocator", interface.schema.allocator)
         else:
-            check_handshake(interface.schema, loaded)
-            _check_exports(interface, loaded)
             given = providers(interface, loaded, host, raised, invoke)
         box = Sandbox(loaded, given, **options)
         service = interface.service(cls._service)
@@ -110,6 +108,11 @@ class TypedGuest(Generic[H]):
     def interface(self) -> Interface:
         """The schema and its codec."""
         return self._interface
+
+    @property
+    def target(self) -> Target:
+        """What its calls go to: the sandbox, or the call context that `context()` opened."""
+        return self._target
 
     @property
     def sandbox(self) -> Sandbox:
@@ -171,6 +174,16 @@ def client_of(interface: Interface, service: str) -> type[TypedGuest[Any]]:
     return type(name, (TypedGuest,), {"_interface": interface, "_service": service})
 
 
+def schema_of(client: type[TypedGuest[Any]]) -> tuple[Interface, str]:
+    """The interface of a client class and the full name of its service. Raises `UsageError` for a class that
+    has none."""
+    interface = getattr(client, "_interface", None)
+    if not isinstance(interface, Interface):
+        name = getattr(client, "__name__", repr(client))
+        raise UsageError(f"{name} has no interface (calls of a client): give a generated client class")
+    return interface, interface.service(getattr(client, "_service", "")).name
+
+
 Call = Callable[..., Any]
 """One method of a guest, called with the method's arguments."""
 Bind = Callable[[Target], Call]
@@ -196,7 +209,7 @@ def _typed(interface: Interface, method: Method, raised: Raised) -> Bind:
             raised.last = None
             record = send(encode(request))
             if record[:HEADER_BYTES] != OK_HEADER:
-                raise _not_ok(method, record) from raised.last
+                raise not_ok(method, record) from raised.last
             try:
                 return decode(record[HEADER_BYTES:])
             except WireError as error:
@@ -207,7 +220,7 @@ def _typed(interface: Interface, method: Method, raised: Raised) -> Bind:
     return bind
 
 
-def _not_ok(method: Method, record: bytes) -> HlfuzzError:
+def not_ok(method: Method, record: bytes) -> HlfuzzError:
     """What a record says that is not a response."""
     if len(record) < HEADER_BYTES:
         return violation(
@@ -218,6 +231,15 @@ def _not_ok(method: Method, record: bytes) -> HlfuzzError:
     if reserved:
         return violation(repr(method.symbol), f"the second word of its response is {reserved}, not 0")
     return GuestError(method.name, status, error_text(record))
+
+
+def check_guest(interface: Interface, guest: Guest) -> None:
+    """Raise `LinkError` with the first difference when a guest was not built for the interface."""
+    if interface.schema.format is Format.RAW:
+        check_raw(interface.schema, guest)
+    else:
+        check_handshake(interface.schema, guest)
+        _check_exports(interface, guest)
 
 
 def _check_exports(interface: Interface, guest: Guest) -> None:

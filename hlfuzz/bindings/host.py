@@ -40,8 +40,25 @@ def providers(
     it, a method that `host` lacks.
     """
     names = host_method_names(interface.schema)
-    known = {m.symbol: (s, m) for s, m in interface.methods(Direction.HOST)}
     result: dict[str, Provider] = {}
+    for key, (service, method) in imported_methods(interface, guest).items():
+        function = getattr(host, names[service.name, method.name], None) if host is not None else None
+        if not callable(function):
+            raise LinkError(
+                f"the host has no method {names[service.name, method.name]!r} for {key!r} "
+                f"({type(host).__name__}): pass host= an object that has it"
+            )
+        result[key] = HostFunction(
+            _provider(interface, service, method, function, raised, invoke), caller=True
+        )
+    return result
+
+
+def imported_methods(interface: Interface, guest: Guest) -> dict[str, tuple[Service, Method]]:
+    """The host functions that `guest` imports, by "module.name". WASI imports are none. Raises `LinkError`
+    for another import that is no host function of the interface."""
+    known = {m.symbol: (s, m) for s, m in interface.methods(Direction.HOST)}
+    result: dict[str, tuple[Service, Method]] = {}
     for imported in guest.info.imports:
         found = known.get(imported.key)
         if found is None and imported.module == WASI:
@@ -53,16 +70,7 @@ def providers(
                 f"the guest imports {imported.key!r}, no host function of the interface "
                 f"({guest.name}, {interface.schema.name}): {hint}"
             )
-        service, method = found
-        function = getattr(host, names[service.name, method.name], None) if host is not None else None
-        if not callable(function):
-            raise LinkError(
-                f"the host has no method {names[service.name, method.name]!r} for {imported.key!r} "
-                f"({type(host).__name__}): pass host= an object that has it"
-            )
-        result[imported.key] = HostFunction(
-            _provider(interface, service, method, function, raised, invoke), caller=True
-        )
+        result[imported.key] = found
     return result
 
 
@@ -80,7 +88,7 @@ def _provider(
     name = f"{service.name}.{method.name}"
 
     def provide(caller: Caller, pointer: int, length: int) -> int:
-        value = _read_request(caller, pointer, length, request, name)
+        value = read_request(request_bytes(caller, pointer, length, name), request, name)
         try:
             record = OK_HEADER + response.encode(invoke(function, value))
         except HostRefusal as error:
@@ -92,25 +100,30 @@ def _provider(
         except Exception as error:
             raised.last = error
             record = error_record(Code.UNSPECIFIED, f"{type(error).__name__}: {error}".removesuffix(": "))
-        return _give(caller, record, name)
+        return give(caller, record, name)
 
     return provide
 
 
-def _read_request(caller: Caller, pointer: int, length: int, request: Message, name: str) -> Any:
-    pointer, length = pointer & 0xFFFF_FFFF, length & 0xFFFF_FFFF
+def request_bytes(caller: Caller, pointer: int, length: int, name: str) -> bytes:
+    """A copy of what a guest passes to the host function `name`. Raises `AbiViolation` outside memory."""
     try:
-        data = caller.read(pointer, length)
+        return caller.read(pointer & 0xFFFF_FFFF, length & 0xFFFF_FFFF)
     except UsageError as error:
         raise violation(f"host function {name!r}", f"request outside memory: {error}") from None
+
+
+def read_request(data: bytes, request: Message, name: str) -> Any:
+    """The request in the bytes that a guest passed. Raises `AbiViolation` when they do not verify."""
     try:
         return request.decode(data)
     except WireError as error:
         raise wire_violation(f"host function {name!r}", "request", request.type_name, error.fault) from None
 
 
-def _give(caller: Caller, record: bytes, name: str) -> int:
-    """Put a record into guest memory; its address and length, or 0 when the guest has no room."""
+def give(caller: Caller, record: bytes, name: str) -> int:
+    """Put a record into guest memory; its address and length, or 0 when the guest has no room. Raises
+    `AbiViolation` when the guest's allocator fails or lies."""
     try:
         address = caller.call(ALLOCATOR, len(record))
     except CallFailed as error:

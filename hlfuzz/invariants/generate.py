@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hlfuzz.invariants import values
 from hlfuzz.invariants.case import Case, Secret
 from hlfuzz.invariants.interface import Interface, Method
 from hlfuzz.model import Call
+
+if TYPE_CHECKING:
+    from hlfuzz.invariants.typed.source import TypedSource
 
 SECRET_BYTES: Final = 32
 MAX_SEQUENCE: Final = 6
@@ -41,7 +45,7 @@ class Generator:
         self._methods = interface.methods
         self._judged = tuple(m for m in interface.methods if m.judged)
         self._vectors = interface.vectors
-        self._open = Call(interface.tenant_open) if interface.tenant_open else None
+        self._typed = _typed_source(interface, rng, seeds, vectors)
 
     @property
     def methods(self) -> tuple[Method, ...]:
@@ -55,6 +59,8 @@ class Generator:
     def call(self, method: Method) -> Call:
         """One call with generated arguments."""
         rng = self._rng
+        if self._typed is not None:
+            return self._typed.call(method.name)
         scalars = tuple(values.scalar(rng, t) for t in method.scalars)
         return Call(method.name, (self._vector(), *scalars) if method.vector else scalars)
 
@@ -80,24 +86,17 @@ class Generator:
         if not vectors:
             return None
         rng = self._rng
-        calls: list[Call] = [self._open] if self._open else []
-        first = self.call(rng.choice(vectors))
-        data = first.args[0]
-        assert isinstance(data, bytes)
-        if len(data) < SECRET_BYTES:
-            first = Call(first.function, (data + bytes(SECRET_BYTES), *first.args[1:]))
-        size = max(len(data), SECRET_BYTES)
-        offset = rng.randrange(size - SECRET_BYTES + 1)
-        length = SECRET_BYTES if rng.random() < 0.5 else rng.randrange(SECRET_BYTES, size - offset + 1)
-        slot = Secret(len(calls), offset, length, self.secret(), self.secret())
-        calls.append(first)
-        if self._open:
-            calls.append(self._open)
+        calls = self._opened()
+        carrier = self._carrier(rng.choice(vectors), len(calls))
+        if carrier is None:
+            return None
+        first, slot = carrier
+        calls += (first, *self._opened())
         # Where a new connection is announced even a stateful method must not tell of the one before.
         others = [
             m
             for m in self._judged
-            if (self._open or not m.stateful) and m.name != self._interface.tenant_open
+            if (self._interface.tenant_open or not m.stateful) and m.name != self._interface.tenant_open
         ]
         receivers = [m for m in others if m.vector]
         if not others:
@@ -106,6 +105,41 @@ class Generator:
             calls.append(self.call(rng.choice(receivers if receivers and rng.random() < 0.7 else others)))
         return Case(tuple(calls), secret=slot)
 
+    def _opened(self) -> list[Call]:
+        """What announces another tenant."""
+        name = self._interface.tenant_open
+        if not name:
+            return []
+        return [Call(name) if self._typed is None else self._typed.valid(name)]
+
+    def _carrier(self, method: Method, at: int) -> tuple[Call, Secret] | None:
+        """A call with room for a secret, and where that is, for call number `at`."""
+        rng = self._rng
+        one, other = self.secret(), self.secret()
+        if self._typed is not None:
+            found = self._typed.with_secret(method.name, one)
+            return found and (found[0], Secret(at, found[1], SECRET_BYTES, one, other))
+        first = self.call(method)
+        data = first.args[0]
+        assert isinstance(data, bytes)
+        if len(data) < SECRET_BYTES:
+            first = Call(first.function, (data + bytes(SECRET_BYTES), *first.args[1:]))
+        size = max(len(data), SECRET_BYTES)
+        offset = rng.randrange(size - SECRET_BYTES + 1)
+        length = SECRET_BYTES if rng.random() < 0.5 else rng.randrange(SECRET_BYTES, size - offset + 1)
+        return first, Secret(at, offset, length, one, other)
+
     def secret(self) -> bytes:
         """32 random letters and digits."""
         return bytes(self._rng.choices(_SECRET_ALPHABET, k=SECRET_BYTES))
+
+
+def _typed_source(
+    interface: Interface, rng: Random, seeds: tuple[bytes, ...], vectors: Callable[[], bytes] | None
+) -> TypedSource | None:
+    if interface.typed is None:
+        return None
+    # Imported here: it loads Hypothesis, which a target without a schema has no use for.
+    from hlfuzz.invariants.typed.source import TypedSource
+
+    return TypedSource(interface.typed, rng, vectors or (partial(rng.choice, seeds) if seeds else None))

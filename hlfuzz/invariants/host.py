@@ -54,6 +54,11 @@ class Recorder:
                 self.stand_ins.add(key)
                 self.providers[key] = self._provider(import_, modes[key])
 
+    def note(self, call: HostCall) -> None:
+        """Keep a call that a stand-in of somebody else saw."""
+        if len(self._calls) < MAX_RECORDED_CALLS:
+            self._calls.append(call)
+
     @staticmethod
     def unused_function() -> HostFunction:
         """A provider for a name that no module imports."""

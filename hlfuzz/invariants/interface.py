@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from hlfuzz.errors import UsageError
 from hlfuzz.guest import Allocator, find_allocator, is_runtime_export
 from hlfuzz.invariants.config import Config, HostMode
 from hlfuzz.model import ExternKind, FuncType, ModuleInfo, ValType
 from hlfuzz.sandbox import WASI
+
+if TYPE_CHECKING:
+    from hlfuzz.invariants.typed import Typed
 
 _Found: TypeAlias = Allocator | int | None
 
@@ -38,12 +41,13 @@ class Method:
 @dataclass(frozen=True, slots=True)
 class Interface:
     """The methods to call, the host functions that stand-ins are allowed for, and where a tenant's calls
-    begin."""
+    begin. `typed`: the schema behind it, whose host functions have stand-ins of their own."""
 
     methods: tuple[Method, ...]
     host: Mapping[str, HostMode]
     tenant_open: str | None
     allocator: str | int | None
+    typed: Typed | None = field(default=None, compare=False)
 
     def method(self, name: str) -> Method | None:
         """The method of that name, or None."""
@@ -91,6 +95,8 @@ def missing_providers(
 ) -> tuple[str, ...]:
     """The imports that nothing stands in for, as "module.name"; with `wasi` its own are provided for, and
     `given` are those that the user provides."""
+    if interface.typed is not None:
+        given = {*given, *interface.typed.host_functions}
     return tuple(
         i.key
         for i in info.imports

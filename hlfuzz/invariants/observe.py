@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from hlfuzz.invariants.record import Record
 from hlfuzz.model import (
     Call,
     Exited,
@@ -149,6 +150,8 @@ def _host_error_text(outcome: HostError) -> str:
 
 
 def _value_text(value: Value) -> str:
+    if isinstance(value, Record):
+        return value.text
     return f"0x{value[::-1].hex()}" if isinstance(value, bytes) else repr(value)
 
 
@@ -161,7 +164,7 @@ def observation_text(observation: Observation, *, limit: int = 96) -> str:
                 f" [{call.problem}]" if call.problem else ""
             )
         else:
-            shown = bytes_text(call.data, limit)
+            shown = call.data.text if isinstance(call.data, Record) else bytes_text(call.data, limit)
         parts.append(f"{call.function}({shown})")
     return "; ".join(parts)
 

@@ -10,6 +10,7 @@ from hlfuzz.errors import CallFailed, HlfuzzError, UsageError
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.host import Recorder
 from hlfuzz.invariants.observe import HostCall, Observation
+from hlfuzz.invariants.typed import Typed
 from hlfuzz.model import Call, ExternKind, HostError, Ok, Outcome, value_bits
 from hlfuzz.sandbox import CallContext, Sandbox
 
@@ -23,14 +24,15 @@ class Session:
         recorder: Recorder,
         reset: str = "memory",
         on_close: Callable[[Session], None] = lambda session: None,
+        typed: Typed | None = None,
     ) -> None:
-        """`on_close` is called once, when it is closed."""
+        """`on_close` is called once, when it is closed; `typed` is the schema that calls are made by."""
         self.box = box
         self._on_close = on_close
         self.reset = reset
         self.calls = 0
         self._recorder = recorder
-        self._try_call = box.try_call
+        self._typed = typed
         # In-process a reset starts the guest anew, and what its start function asks of the host is none of
         # the call's.
         starts = box.guest.info.start or any(
@@ -42,10 +44,7 @@ class Session:
         """One call outside a context: the sandbox is reset right after it."""
         if self._separate_reset:
             return self.sequence((call,))[0]
-        self.calls += 1
-        outcome = self._try_call(call.function, *call.args)
-        self._check(outcome)
-        return Observation(outcome, self._recorder.take())
+        return self.observe(self.box, call)
 
     def sequence(self, calls: Sequence[Call]) -> tuple[Observation, ...]:
         """The calls in one context, which is finished after them.
@@ -62,10 +61,16 @@ class Session:
             context.finish()
         return tuple(seen)
 
-    def observe(self, context: CallContext, call: Call) -> Observation:
-        """One call in an open context of this sandbox."""
+    def perform(self, place: Sandbox | CallContext, call: Call) -> Outcome:
+        """Make one call in this sandbox, or in an open context of it: by the schema where there is one."""
         self.calls += 1
-        outcome = context.try_call(call.function, *call.args)
+        if self._typed is not None:
+            return self._typed.perform(place, call)
+        return place.try_call(call.function, *call.args)
+
+    def observe(self, place: Sandbox | CallContext, call: Call) -> Observation:
+        """`perform`, with the host calls that were made."""
+        outcome = self.perform(place, call)
         self._check(outcome)
         return Observation(outcome, self._recorder.take())
 

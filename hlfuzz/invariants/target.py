@@ -7,14 +7,17 @@ from functools import cached_property
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeVar, cast
 
+from hlfuzz.bindings import Interface as Schema
 from hlfuzz.guest import Guest
 from hlfuzz.invariants.case import Case
+from hlfuzz.invariants.config import Config
 from hlfuzz.invariants.events import Run
 from hlfuzz.invariants.host import Recorder
 from hlfuzz.invariants.interface import Interface
 from hlfuzz.invariants.observe import call_text
 from hlfuzz.invariants.run import run_case
 from hlfuzz.invariants.session import Session
+from hlfuzz.invariants.typed import Typed, describe_typed
 from hlfuzz.model import Call
 from hlfuzz.sandbox import Pool, Provider, Sandbox, Snapshot, Trace, Wasi
 
@@ -40,7 +43,9 @@ class Target:
     is what a WASI guest is given. `host` are host functions and other providers of the user's own, by
     "module.name": they are called for real and recorded, and come before the stand-ins that the interface
     allows. They must answer alike in every sandbox, which `determinism` checks. `native` is a native guest
-    built from the same source, for `differential`.
+    built from the same source, for `differential`. With a `schema` its
+    methods take the place of those in `interface`, calls are typed, and host functions that are not given
+    answer valid records; where `interface` has a schema already, that one counts.
     """
 
     def __init__(
@@ -54,7 +59,12 @@ class Target:
         wasi: Wasi | None = None,
         host: Mapping[str, Provider] | None = None,
         native: Guest | None = None,
+        schema: Schema | None = None,
     ) -> None:
+        """Raises `LinkError` when the guest was built for another schema."""
+        if schema is not None and interface.typed is None:
+            config = Config(host=interface.host, tenant_open=interface.tenant_open)
+            interface = describe_typed(guest, Typed(schema), config)
         self.guest = guest
         self.interface = interface
         self.host = dict(host or {})
@@ -86,7 +96,7 @@ class Target:
         options = self._options(reset)
         options |= {"deadline": deadline or self.deadline, "trace": trace, "evidence": evidence}
         box = Sandbox(self.guest, recorder.providers, snapshot=snapshot, **options)
-        session = Session(box, recorder, options["reset"], self._closed)
+        session = Session(box, recorder, options["reset"], self._closed, self.interface.typed)
         self._open.add(session)
         return session
 
@@ -101,7 +111,12 @@ class Target:
 
     def recorder(self) -> Recorder:
         """Host functions for one sandbox. Raises: LinkError, UsageError for one that cannot be used."""
-        return Recorder(self.guest.info, self.interface.host, self.host)
+        recorder = Recorder(self.guest.info, self.interface.host, self.host)
+        if self.interface.typed is not None:
+            for key, provider in self.interface.typed.stand_ins(self.guest, recorder.note).items():
+                if recorder.providers.setdefault(key, provider) is provider:
+                    recorder.stand_ins.add(key)
+        return recorder
 
     def _options(self, reset: Reset) -> dict[str, Any]:
         return {
@@ -119,8 +134,14 @@ class Target:
         return run_case({box: self.session(reset, f"box {box}" if box else "main") for box in boxes}, case)
 
     def call_text(self, call: Call) -> str:
-        """The call as Python would write it, with long byte vectors shortened."""
-        return call_text(call)
+        """The call as Python would write it, with the values of the schema; long ones are shortened."""
+        typed = self.interface.typed
+        return (typed.text(call) if typed is not None else None) or call_text(call)
+
+    @property
+    def schema(self) -> Schema | None:
+        """The schema that calls are typed by, if there is one."""
+        return self.interface.typed.interface if self.interface.typed is not None else None
 
     def session(self, reset: Reset = "memory", role: str = "main") -> Session:
         """The long-lived sandbox of that reset level and role."""

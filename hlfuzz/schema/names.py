@@ -14,7 +14,20 @@ from hlfuzz.schema.ir import Direction, Enum, Record, Schema, Service, Union
 _RESERVED_CLASSES: Final = frozenset({name for name in dir(builtins) if name[:1].isupper()} | {"INTERFACE"})
 """Names that a generated module uses or defines; others come out of modules, whose names begin small."""
 CLIENT_RESERVED: Final = frozenset(
-    {"open", "open_with", "close", "closed", "context", "finish", "invoke", "sandbox", "interface", "mro"}
+    {
+        "open",
+        "open_with",
+        "close",
+        "closed",
+        "context",
+        "within",
+        "finish",
+        "invoke",
+        "target",
+        "sandbox",
+        "interface",
+        "mro",
+    }
     | {"bindings", "typing"}
 )
 """What client classes have, or their bodies read, besides the methods of their service."""
