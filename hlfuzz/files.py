@@ -44,6 +44,12 @@ def write_through(
             temporary.unlink(missing_ok=True)
 
 
+def near(path: Path) -> Path:
+    """`path` from the current folder on, if it lies below that: short, and the same on other machines."""
+    absolute, here = path.absolute(), Path.cwd()
+    return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
+
+
 def temporary_beside(path: Path) -> Path:
     """A name in the folder of `path` that nobody has: what is written there can be renamed to `path`."""
     return path.with_name(f".tmp-{secrets.token_hex(8)}")

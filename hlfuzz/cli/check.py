@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -13,25 +14,33 @@ from hlfuzz.cli.facts import facts
 from hlfuzz.cli.options import (
     ConfigOption,
     CorpusOption,
-    DeadlineOption,
     Engine,
-    EngineOption,
     HostOption,
     JsonOption,
     MethodOption,
     SeedOption,
     StoreOption,
     StubOption,
-    open_target,
-    store_folder,
 )
 from hlfuzz.cli.output import CLEAN, FINDINGS, USAGE, console, errors_reported, print_json
 from hlfuzz.durations import seconds
 from hlfuzz.errors import EnvironmentProblem, UsageError
-from hlfuzz.files import write_file
+from hlfuzz.files import near, write_file
 from hlfuzz.fuzz import SavedFinding, Store
 from hlfuzz.fuzz import check as run_check
-from hlfuzz.invariants import INVARIANTS, Invariant, Row, Status, Target, choose
+from hlfuzz.invariants import (
+    INVARIANTS,
+    Invariant,
+    ProjectTarget,
+    Row,
+    Status,
+    Target,
+    choose,
+    find_project,
+    find_target,
+    open_project_target,
+    parse_host_option,
+)
 from hlfuzz.report import Checked, documents, gather, html, junit, sarif, terminal, write_test
 from hlfuzz.sandbox import why_no_kvm
 
@@ -47,11 +56,17 @@ JunitOption = Annotated[
 
 
 def check(
-    module: Annotated[
-        Path | None,
-        typer.Argument(help="A Wasm module (.wasm) or a native guest (ELF).", show_default=False),
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            help="A Wasm module (.wasm), a native guest (ELF), or a target named in pyproject.toml.",
+            show_default=False,
+        ),
     ] = None,
-    time: Annotated[str, typer.Option("--time", help="Time for all checkers together: 10s, 2m.")] = "10s",
+    time: Annotated[
+        str | None,
+        typer.Option("--time", help="Time for all checkers together: 10s, 2m.", show_default="20s"),
+    ] = None,
     invariant: Annotated[
         list[str] | None, typer.Option("--invariant", help="Check only this one. May be repeated.")
     ] = None,
@@ -61,7 +76,12 @@ def check(
     html_file: HtmlOption = None,
     sarif_file: SarifOption = None,
     junit_file: JunitOption = None,
-    engine: EngineOption = Engine.AUTO,
+    engine: Annotated[
+        Engine | None,
+        typer.Option(
+            "--engine", help="kvm, inprocess, or auto: kvm where it is usable.", show_default="auto"
+        ),
+    ] = None,
     require_kvm: Annotated[
         bool, typer.Option("--require-kvm", help="Exit code 3 where micro-VMs cannot run.")
     ] = False,
@@ -70,7 +90,10 @@ def check(
     config: ConfigOption = None,
     corpus: CorpusOption = None,
     method: MethodOption = None,
-    deadline: DeadlineOption = 0.5,
+    deadline: Annotated[
+        float | None,
+        typer.Option("--deadline", help="CPU time of one call, in seconds.", show_default="0.5"),
+    ] = None,
     seed: SeedOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -78,37 +101,57 @@ def check(
     """Check the invariants of platform and guest over generated calls.
 
     Exit code 1: an invariant is violated. 2: a checker failed itself. Without KVM, what needs a micro-VM is
-    not applicable.
+    not applicable. Options go before the settings in pyproject.toml.
     """
     with errors_reported(as_json):
-        chosen = choose(invariant or INVARIANTS, "--invariant")
         if listed:
-            _list(chosen, as_json)
-        if module is None:
-            raise UsageError("nothing to check (MODULE): give a Wasm module or a native guest")
-        if require_kvm:
-            _require_kvm(engine)
-        number = random.SystemRandom().getrandbits(32) if seed is None else seed
-        with open_target(
-            module,
-            engine=engine,
-            config=config,
-            host=host,
-            stub_imports=stub_imports,
-            deadline=deadline,
-            corpus=corpus,
-            methods=method,
-        ) as target:
-            kept = Store(store_folder(store, module))
-            rows = run_check(target, chosen, kept, seconds=seconds(time), seed=number)
-            _write_tests(target, rows, number, module)
-            checked = gather(target, rows, seed=number, module=module, environment=facts(target))
+            _list(choose(invariant or INVARIANTS, "--invariant"), as_json)
+        if target is None:
+            raise UsageError(
+                "nothing to check (TARGET): give a module, a native guest, or a configured target"
+            )
+        if deadline == 0:
+            raise UsageError("--deadline 0 is out of range: give seconds, above 0 and up to 3600")
+        project = find_project(Path.cwd())
+        found = _with_options(find_target(project, target), config, stub_imports, corpus)
+        ids = invariant or found.invariants or project.invariants or INVARIANTS
+        chosen = choose(ids, "--invariant" if invariant else str(project.path))
+        if require_kvm or project.require_kvm:
+            _require_kvm(engine or found.engine or project.engine)
+        number = project.seed if seed is None else seed
+        if number is None:
+            number = random.SystemRandom().getrandbits(32)
+        with open_project_target(
+            project,
+            found,
+            engine=engine.value if engine else None,
+            timeout=deadline,
+            methods=tuple(method or ()),
+            host=dict(parse_host_option(text) for text in host or []),
+        ) as opened:
+            kept = Store(store or near(project.store / found.name))
+            budget = project.time if time is None else seconds(time)
+            rows = run_check(opened, chosen, kept, seconds=budget, seed=number)
+            module = near(found.module)
+            _write_tests(opened, rows, number, module)
+            checked = gather(opened, rows, seed=number, module=module, environment=facts(opened))
         _write_reports(checked, html_file, sarif_file, junit_file)
         if as_json:
             print_json(documents.check(checked))
         else:
             terminal.check(console(), checked)
         raise typer.Exit(_exit_code(checked))
+
+
+def _with_options(
+    found: ProjectTarget, config: Path | None, stub_imports: bool, corpus: list[Path] | None
+) -> ProjectTarget:
+    return replace(
+        found,
+        config=config or found.config,
+        stub_imports=stub_imports or found.stub_imports,
+        corpus=tuple(corpus or found.corpus),
+    )
 
 
 def _list(chosen: list[Invariant], as_json: bool) -> NoReturn:
@@ -119,11 +162,11 @@ def _list(chosen: list[Invariant], as_json: bool) -> NoReturn:
     raise typer.Exit(CLEAN)
 
 
-def _require_kvm(engine: Engine) -> None:
-    if engine is Engine.INPROCESS:
-        raise UsageError("--require-kvm and --engine inprocess exclude each other: leave one out")
+def _require_kvm(engine: str) -> None:
+    if engine == Engine.INPROCESS:
+        raise UsageError("KVM is required and the engine is inprocess: leave one of them out")
     if reason := why_no_kvm():
-        raise EnvironmentProblem(f"micro-VMs cannot run here (--require-kvm): {reason}", reason="no-kvm")
+        raise EnvironmentProblem(f"micro-VMs are required and cannot run here: {reason}", reason="no-kvm")
 
 
 def _write_tests(target: Target, rows: list[Row], seed: int, module: Path) -> None:

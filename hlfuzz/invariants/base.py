@@ -56,8 +56,8 @@ class Fault:
 
     `invariant` is "" for a trap, timeout or exceeded limit, which violate none. `function` is the call that
     went wrong. `detail` is short and stable between runs: it distinguishes faults of one function. `evidence`
-    is lines for people, `changes` bytes that a report shows before and after. `strength` ranks proofs of the same defect: a leak that shows the secret's bytes is
-    stronger than a mere dependence.
+    is lines for people, `changes` bytes that a report shows before and after. `strength` ranks proofs of the
+    same defect: a leak that shows the secret's bytes is stronger than a mere dependence.
     """
 
     kind: Kind

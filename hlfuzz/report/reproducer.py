@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import indent
 from typing import Final
 
-from hlfuzz.files import write_file
+from hlfuzz.files import near, write_file
 from hlfuzz.fuzz import SavedFinding, judge_of
 from hlfuzz.fuzz.assertion import DEFAULT_DEADLINE
 from hlfuzz.invariants import Case, Fault, Invariant, Target
@@ -34,7 +34,7 @@ def as_test(target: Target, fault: Fault, *, seed: int | None = None, module: Pa
     case = fault.case
     checker = judge_of(fault.invariant)
     imports, invariant = _invariant(checker)
-    guest = _path(module if module is not None else Path(target.guest.name))
+    guest = _text(str(near(module if module is not None else Path(target.guest.name))))
     arguments = (invariant, guest, _calls(case), *_options(target, case))
     call = f"hlfuzz.assert_holds({_stacked(arguments)})"
     where = re.sub(r"\W+", "_", f"{checker.id} {fault.function}", flags=re.ASCII).strip("_").lower()
@@ -71,11 +71,6 @@ def _invariant(checker: Invariant) -> tuple[str, str]:
     if names[0] in ("hlfuzz", "__main__") or not importable:
         return "", _text(checker.id)
     return f"from {kind.__module__} import {kind.__name__}\n", f"{kind.__name__}()"
-
-
-def _path(path: Path) -> str:
-    absolute, here = path.absolute(), Path.cwd()
-    return _text(str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute))
 
 
 def _calls(case: Case) -> str:

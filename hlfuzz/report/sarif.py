@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import hlfuzz
+from hlfuzz.files import near
 from hlfuzz.invariants import Status
 from hlfuzz.report.checked import Checked, CheckedRow, ShownFinding
 from hlfuzz.report.text import visible
@@ -135,10 +136,10 @@ def _place(check: Checked, finding: ShownFinding) -> Object:
 
 def _location(path: Path) -> Object:
     """A relative URI below the current folder, as code scanning wants it; else a file URI."""
-    absolute, here = path.absolute(), Path.cwd()
-    if absolute.is_relative_to(here):
-        return {"uri": quote(absolute.relative_to(here).as_posix()), "uriBaseId": "%SRCROOT%"}
-    return {"uri": f"file://{quote(absolute.as_posix())}"}
+    shown = near(path)
+    if shown.is_absolute():
+        return {"uri": f"file://{quote(shown.as_posix())}"}
+    return {"uri": quote(shown.as_posix()), "uriBaseId": "%SRCROOT%"}
 
 
 def _text(text: str) -> str:

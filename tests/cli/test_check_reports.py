@@ -116,3 +116,57 @@ def test_a_checker_that_raises_is_its_own_bug_and_no_finding(
     (run,) = json.loads((tmp_path / "log.sarif").read_text())["runs"]
     assert run["results"] == []
     assert run["invocations"][0]["executionSuccessful"] is False
+
+
+SETTINGS = """
+[tool.hlfuzz]
+seed = 5
+engine = "inprocess"
+time = "3s"
+
+[tool.hlfuzz.targets.filter]
+module = "build/faulty.wasm"
+invariants = ["context-dependence", "determinism"]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, modules: dict[str, Path]) -> Path:
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build/faulty.wasm").write_bytes(modules["faulty"].read_bytes())
+    (tmp_path / "pyproject.toml").write_text(SETTINGS)
+    return tmp_path
+
+
+def test_a_configured_target_is_checked_as_its_settings_say(document: Document, project: Path) -> None:
+    found = document("check", "filter")
+    assert (found["seed"], found["engine"], found["exit"]) == (5, "inprocess", 1)
+    assert [row["invariant"] for row in found["rows"]] == ["context-dependence", "determinism"]
+    finding = Path(found["rows"][0]["finding"])
+    assert not finding.is_absolute()
+    assert finding.is_relative_to(".hlfuzz/filter/findings")
+    assert '"build/faulty.wasm"' in (project / finding.with_suffix(".py")).read_text()
+
+
+def test_options_go_before_settings(document: Document, project: Path) -> None:
+    options = ("--seed", "9", "--invariant", "determinism", "--store", "kept")
+    found = document("check", "filter", *options)
+    assert (found["seed"], found["exit"]) == (9, 0)
+    assert [row["invariant"] for row in found["rows"]] == ["determinism"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("check", "filtre"), "'filter'"),
+        (("check", "filter", "--deadline", "0"), "--deadline"),
+        (("check", "filter", "--invariant", "determinsm"), "did you mean 'determinism'"),
+        (("check", "filter", "--time", "soon"), "--time"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_what_was_meant(
+    document: Document, project: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    found = document(*arguments)
+    assert found["exit"] == 2
+    assert message in found["message"]
