@@ -38,6 +38,7 @@ def check(
         finding = None
         if verdict.status is Status.VIOLATED and verdict.fault is not None:
             finding = save(store, target, verdict.fault, seed=seed).path
-        rows.append(Row(invariant.id, invariant.subject, verdict, time.monotonic() - start, finding))
+        subject = invariant.subject if verdict.fault is None else verdict.fault.subject
+        rows.append(Row(invariant.id, subject, verdict, time.monotonic() - start, finding))
         listener(rows[-1])
     return rows

@@ -41,6 +41,7 @@ from hlfuzz.invariants.events import (
 )
 from hlfuzz.invariants.interface import Interface, Method, describe_interface, refuse_missing
 from hlfuzz.invariants.memory_isolation import MemoryIsolation
+from hlfuzz.invariants.noninterference import Noninterference
 from hlfuzz.invariants.observe import HostCall, Observation, observation_text
 from hlfuzz.invariants.open_target import find_target, open_project_target
 from hlfuzz.invariants.project import Project, ProjectTarget, find_project
@@ -55,6 +56,7 @@ for _invariant in (
     StateReset(),
     Determinism(),
     MemoryIsolation(),
+    Noninterference(),
     Capability(),
     AbiConformity(),
     Bounds(),

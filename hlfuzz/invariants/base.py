@@ -27,6 +27,8 @@ class Subject(StrEnum):
 
     PLATFORM = "platform"
     GUEST = "guest"
+    HOST = "host"
+    """A host function that the user gave: neither platform nor guest is to blame for what it answers."""
 
 
 class Status(StrEnum):
@@ -152,12 +154,14 @@ class Invariant(ABC):
         case: Case,
         strength: int = 0,
         changes: tuple[Difference, ...] = (),
+        subject: Subject | None = None,
     ) -> Fault:
-        """The fault of a case in which this invariant did not hold; the fields are those of `Fault`."""
+        """The fault of a case in which this invariant did not hold; the fields are those of `Fault`.
+        `subject`, if it is not the one that the invariant usually accuses."""
         return Fault(
             kind=Kind.VIOLATION,
             invariant=self.id,
-            subject=self.subject,
+            subject=subject or self.subject,
             function=function,
             detail=detail,
             title=title,

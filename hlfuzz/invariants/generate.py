@@ -105,6 +105,25 @@ class Generator:
             calls.append(self.call(rng.choice(receivers if receivers and rng.random() < 0.7 else others)))
         return Case(tuple(calls), secret=slot)
 
+    def neighbours(self) -> Case | None:
+        """Calls of two tenants, each with a sandbox of its own: number 1's has a secret; None when no method
+        can carry one."""
+        if not self._vectors:
+            return None
+        rng = self._rng
+        tenants = [1, *rng.choices((0, 1), (3, 1), k=rng.randrange(1, 4)), 0]
+        rng.shuffle(tenants)
+        at = rng.choice([i for i, tenant in enumerate(tenants) if tenant == 1])
+        calls = [
+            self.call(rng.choice(self._vectors if rng.random() < 0.7 else self._methods)) for _ in tenants
+        ]
+        carriers = (self._carrier(m, at) for m in rng.sample(self._vectors, len(self._vectors)))
+        carrier = next((c for c in carriers if c is not None), None)
+        if carrier is None:
+            return None
+        calls[at], slot = carrier
+        return Case(tuple(calls), rng.random() < 0.5, slot, tuple(tenants))
+
     def _opened(self) -> list[Call]:
         """What announces another tenant."""
         name = self._interface.tenant_open

@@ -79,6 +79,17 @@ def observation_key(observation: Observation) -> tuple[object, ...]:
     return (outcome_key(observation.outcome), *(host_call_key(c) for c in observation.host_calls))
 
 
+def changed_answer(a: Observation, b: Observation) -> tuple[HostCall, HostCall] | None:
+    """The host calls with which two observations part ways, if a host function was asked the same in both and
+    gave different answers; None: they do not, or it was asked something else."""
+    for x, y in zip(a.host_calls, b.host_calls, strict=False):
+        if host_call_key(x) != host_call_key(y):
+            return None
+        if x.answer != y.answer:
+            return x, y
+    return None
+
+
 def _may_be_pointers(a: Value, b: Value, memory_bytes: int) -> bool:
     return all(
         isinstance(v, int)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import get_ident
 
 from hlfuzz.invariants.case import Case
@@ -21,19 +21,23 @@ from hlfuzz.model import Call, Ok
 from hlfuzz.sandbox import CallContext
 
 
-def run_case(sessions: Mapping[int, Session], case: Case) -> Run:
+def run_case(
+    sessions: Mapping[int, Session], case: Case, *, look: Callable[[], object] = lambda: None
+) -> Run:
     """Make the case's calls, each in the sandbox that the case names; the sessions are by those numbers.
 
     With `case.context` each sandbox has one context from its first call to the end of the case, so contexts
-    of two sandboxes overlap; a call that fails ends its own sandbox's context only. Returns what happened.
+    of two sandboxes overlap; a call that fails ends its own sandbox's context only. `look` is called after
+    the last call, while contexts are still open. Returns what happened.
     """
-    return _Runner(sessions, case).run()
+    return _Runner(sessions, case, look).run()
 
 
 class _Runner:
-    def __init__(self, sessions: Mapping[int, Session], case: Case) -> None:
+    def __init__(self, sessions: Mapping[int, Session], case: Case, look: Callable[[], object]) -> None:
         self._sessions = sessions
         self._case = case
+        self._look = look
         self._events: list[Event] = []
         self._thread = get_ident()
         self._contexts: dict[int, CallContext] = {}
@@ -48,6 +52,7 @@ class _Runner:
             self._events.append(SandboxOpened(box, session.box.engine, session.reset, self._thread))
         try:
             self._make_calls(boxes)
+            self._look()
         finally:
             for box, context in self._contexts.items():
                 context.finish()

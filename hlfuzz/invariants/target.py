@@ -28,8 +28,14 @@ EngineName = Literal["auto", "kvm", "inprocess"]
 class Closable(Protocol):
     """What is closed with a target."""
 
+    @property
+    def calls(self) -> int:
+        """Guest calls made with it that no session of the target has made."""
+        ...
+
     def close(self) -> None:
         """Free it."""
+        ...
 
 
 _Kept = TypeVar("_Kept", bound=Closable)
@@ -186,9 +192,11 @@ class Target:
 
     @property
     def calls(self) -> int:
-        """Guest calls made so far through its sessions, closed ones and those of `peer` included."""
+        """Guest calls made so far through its sessions, closed ones and those of `peer` included, and by what
+        it keeps."""
         peer = 0 if self._peer is None else self._peer.calls
-        return self._closed_calls + peer + sum(s.calls for s in self._open)
+        kept = sum(k.calls for k in self._keep.values())
+        return self._closed_calls + peer + kept + sum(s.calls for s in self._open)
 
     def close(self) -> None:
         """Closes every session; the target may be used again."""
@@ -197,6 +205,7 @@ class Target:
         self._sessions.clear()
         for kept in self._keep.values():
             kept.close()
+            self._closed_calls += kept.calls
         self._keep.clear()
         if self._peer is not None:
             self._peer.close()

@@ -1,0 +1,176 @@
+"""noninterference (platform): what one tenant sees does not depend on what another tenant was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import ClassVar, Final, NamedTuple
+
+from hlfuzz.invariants.base import Fault, Invariant, Subject
+from hlfuzz.invariants.canary import is_secret, needles
+from hlfuzz.invariants.case import Case, Secret
+from hlfuzz.invariants.events import Called
+from hlfuzz.invariants.generate import SECRET_BYTES, Generator
+from hlfuzz.invariants.notebook import open_notebook
+from hlfuzz.invariants.observe import changed_answer, difference, observation_key, observation_text
+from hlfuzz.invariants.target import Reset, Target
+from hlfuzz.invariants.tenancy import LISTENER, TELLER, Needles, Seen, Tenancy, tenancies
+from hlfuzz.model import Call, Timeout
+
+NOTEBOOK: Final = "hlfuzz.notebook"
+
+
+class Noninterference(Invariant):
+    """Gives one tenant a secret, and looks whether another notices: in two sandboxes, in two clones of one
+    snapshot, in one sandbox before and after a reset, and in two leases of one pool.
+
+    The same calls are made twice, with two secrets, and everything that the other tenant sees and is left
+    with must be the same to the bit: outcomes, host calls, memory, globals, output. And the secret itself is
+    searched for, in several forms, in all that a guest in the other sandbox may read. It is tried on the
+    target's own methods and on a guest of hlfuzz's own that keeps bytes wherever a guest can: a case whose
+    call is `hlfuzz.notebook` with the two secrets.
+    """
+
+    id: ClassVar[str] = "noninterference"
+    subject: ClassVar[Subject] = Subject.PLATFORM
+    doc: ClassVar[str] = "what a tenant sees does not depend on what another or an earlier tenant was given"
+    observes: ClassVar[str] = (
+        "Outcomes, host calls and their bytes, memory, globals and WASI output of one tenant in two runs "
+        "that differ in another tenant's secret; all RAM and the mailbox, searched for that secret."
+    )
+    blind: ClassVar[str] = (
+        "Time, and everything else that shows only from outside, such as caches. In-process only exported "
+        "memories are searched. A secret that is stored encrypted or compressed is not recognised in memory."
+    )
+
+    def cases(self, target: Target, generator: Generator) -> Iterator[Case]:
+        for context in (True, False):
+            yield Case((Call(NOTEBOOK, (generator.secret(), generator.secret())),), context)
+        while (case := generator.neighbours()) is not None:
+            yield case
+
+    def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
+        if case.calls[0].function == NOTEBOOK:
+            return self._with_notebook(target, case, strict)
+        if case.secret is None or len(case.boxes) != len(case.calls):
+            return None
+        teller = case.boxes[case.secret.call]
+        tenants = tuple(TELLER if box == teller else LISTENER for box in case.boxes)
+        if LISTENER not in tenants:
+            return None
+        return self._judge(target, replace(case, boxes=tenants), "strict" if strict else "memory")
+
+    def _with_notebook(self, target: Target, case: Case, strict: bool) -> Fault | None:
+        secrets = [s for s in case.calls[0].args if isinstance(s, bytes) and is_secret(s)]
+        if len(secrets) != 2 or secrets[0] == secrets[1]:
+            return None
+        slot = Secret(1, 0, SECRET_BYTES, secrets[0], secrets[1])
+        calls = (Call("show"), Call("keep", (bytes(SECRET_BYTES),)), Call("show"))
+        inner = Case(calls, case.context, slot, (LISTENER, TELLER, LISTENER))
+        book = target.kept("notebook", lambda: open_notebook(target.engine))
+        levels: Sequence[Reset] = ("strict",) if strict else ("memory", "strict")
+        for reset in levels:
+            if (fault := self._judge(book, inner, reset)) is not None:
+                return replace(fault, function=NOTEBOOK, case=case)
+        return None
+
+    def _judge(self, target: Target, case: Case, reset: Reset) -> Fault | None:
+        for way in tenancies(target, reset):
+            if (fault := self._compare(target, way, case)) is not None:
+                return fault
+        return None
+
+    def _compare(self, target: Target, way: Tenancy, case: Case) -> Fault | None:
+        slot = case.secret
+        assert slot is not None
+        first, second = (replace(case, calls=calls, secret=None) for calls in case.variants())
+        canaries = needles(slot.first)
+        one = way.run(first, canaries)
+        if where := one.leak or _in_messages(one.calls, canaries):
+            return self._leaked(way, case, where)
+        if _timed_out(one):
+            return None  # how far a guest comes before a deadline is up to the machine
+        two = way.run(second, ())
+        if _timed_out(two) or not _differ(one, two):
+            return None
+        if _differ(one, way.run(first, ())):
+            return None  # not even repeatable: that is for the determinism check
+        return self._depends(way, case, one, two)
+
+    def _leaked(self, way: Tenancy, case: Case, where: str) -> Fault:
+        slot = case.secret
+        assert slot is not None
+        sender = case.calls[slot.call].function
+        return self.violated(
+            function=sender,
+            detail=way.name,
+            title=f"a secret that one tenant gave to {sender} can be read by another ({way.name})",
+            evidence=(f"{slot.first.decode('latin-1')} lies {where}",),
+            case=case,
+            strength=1,
+        )
+
+    def _depends(self, way: Tenancy, case: Case, one: Seen, two: Seen) -> Fault:
+        slot = case.secret
+        assert slot is not None
+        sender = case.calls[slot.call].function
+        parting = _parting(case, one, two)
+        secrets = (slot.first.decode("latin-1"), slot.second.decode("latin-1"))
+        return self.violated(
+            function=parting.function,
+            detail=way.name,
+            title=f"{parting.function} depends on what another tenant gave to {sender} "
+            f"({parting.what}; {way.name})",
+            evidence=tuple(f"with secret {s}: {e}" for s, e in zip(secrets, parting.evidence, strict=True)),
+            case=case,
+            subject=parting.subject,
+        )
+
+
+class _Parting(NamedTuple):
+    """Where two runs first differ."""
+
+    subject: Subject
+    function: str
+    what: str
+    evidence: tuple[str, str]
+
+
+def _parting(case: Case, one: Seen, two: Seen) -> _Parting:
+    for a, b in zip(one.calls, two.calls, strict=False):
+        function = a.call.function
+        if (answers := changed_answer(a.observation, b.observation)) is not None:
+            x, y = ("; ".join(c.answer) for c in answers)
+            what = f"host function {answers[0].function} answers otherwise"
+            return _Parting(Subject.HOST, function, what, (x, y))
+        if observation_key(a.observation) != observation_key(b.observation):
+            what = difference(a.observation, b.observation) or "outcome"
+            texts = observation_text(a.observation), observation_text(b.observation)
+            return _Parting(Subject.PLATFORM, function, what, texts)
+    last = max(i for i, box in enumerate(case.boxes) if box == LISTENER)
+    left = f"memory, globals and output {one.state}", f"memory, globals and output {two.state}"
+    return _Parting(Subject.PLATFORM, case.calls[last].function, "what it is left with", left)
+
+
+def _timed_out(seen: Seen) -> bool:
+    return any(isinstance(c.outcome, Timeout) for c in seen.calls)
+
+
+def _differ(one: Seen, two: Seen) -> bool:
+    if one.state != two.state or len(one.calls) != len(two.calls):
+        return True
+    return any(
+        observation_key(a.observation) != observation_key(b.observation)
+        or changed_answer(a.observation, b.observation)
+        for a, b in zip(one.calls, two.calls, strict=True)
+    )
+
+
+def _in_messages(calls: Sequence[Called], canaries: Needles) -> str:
+    """Outcomes that a paired run does not compare: texts for people."""
+    for called in calls:
+        message = str(getattr(called.outcome, "message", "")).encode("utf-8", "backslashreplace")
+        for form, needle in canaries:
+            if needle in message:
+                return f"{form} in the message of {called.call.function}'s outcome"
+    return ""
