@@ -21,10 +21,13 @@ from hlfuzz.invariants.base import (
     Verdict,
 )
 from hlfuzz.invariants.bounds import Bounds
+from hlfuzz.invariants.callback_thread import CallbackThread
 from hlfuzz.invariants.capability import Capability
 from hlfuzz.invariants.case import Case, Injection, Secret, case_from_json, case_to_json
 from hlfuzz.invariants.config import Config, HostMode, find_config, load_config, parse_host_option
 from hlfuzz.invariants.context_dependence import ContextDependence
+from hlfuzz.invariants.context_finish import ContextFinish
+from hlfuzz.invariants.context_persist import ContextPersist
 from hlfuzz.invariants.decorator import invariants as _decorate
 from hlfuzz.invariants.determinism import Determinism
 from hlfuzz.invariants.differential import Differential
@@ -54,11 +57,14 @@ from hlfuzz.invariants.tenant_independence import TenantIndependence
 
 for _invariant in (
     StateReset(),
+    ContextPersist(),
+    ContextFinish(),
     Determinism(),
     MemoryIsolation(),
     Noninterference(),
     Capability(),
     AbiConformity(),
+    CallbackThread(),
     Bounds(),
     Differential(),
     ContextDependence(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import Literal
 
 from hlfuzz.errors import CallFailed, HlfuzzError, UsageError
 from hlfuzz.invariants.case import Case
@@ -22,14 +23,14 @@ class Session:
         self,
         box: Sandbox,
         recorder: Recorder,
-        reset: str = "memory",
+        reset: Literal["strict", "memory"] = "memory",
         on_close: Callable[[Session], None] = lambda session: None,
         typed: Typed | None = None,
     ) -> None:
         """`on_close` is called once, when it is closed; `typed` is the schema that calls are made by."""
         self.box = box
         self._on_close = on_close
-        self.reset = reset
+        self.reset: Literal["strict", "memory"] = reset
         self.calls = 0
         self._recorder = recorder
         self._typed = typed
@@ -38,11 +39,12 @@ class Session:
         starts = box.guest.info.start or any(
             e.name == "_initialize" for e in box.guest.info.functions_exported
         )
-        self._separate_reset = starts and bool(box.guest.info.functions_imported) and not self.is_kvm
+        self.calls_host_on_reset = starts and bool(box.guest.info.functions_imported) and not self.is_kvm
+        """Whether the guest's start function may call the host whenever the sandbox is reset."""
 
     def single(self, call: Call) -> Observation:
         """One call outside a context: the sandbox is reset right after it."""
-        if self._separate_reset:
+        if self.calls_host_on_reset:
             return self.sequence((call,))[0]
         return self.observe(self.box, call)
 

@@ -19,7 +19,7 @@ from hlfuzz.invariants.run import run_case
 from hlfuzz.invariants.session import Session
 from hlfuzz.invariants.typed import Typed, describe_typed
 from hlfuzz.model import Call
-from hlfuzz.sandbox import Pool, Provider, Sandbox, Snapshot, Trace, Wasi
+from hlfuzz.sandbox import Dispatcher, Pool, Provider, Sandbox, Snapshot, Trace, Wasi
 
 Reset = Literal["strict", "memory"]
 EngineName = Literal["auto", "kvm", "inprocess"]
@@ -93,15 +93,16 @@ class Target:
         trace: Trace | None = None,
         evidence: bool = False,
         snapshot: Snapshot | None = None,
+        dispatch: Dispatcher | None = None,
     ) -> Session:
-        """A new sandbox; `evidence` and `snapshot` as in `Sandbox`.
+        """A new sandbox; `evidence`, `snapshot` and `dispatch` as in `Sandbox`.
 
         Raises: LinkError, StartError, EnvironmentProblem as `Sandbox` does.
         """
         recorder = self.recorder()
         options = self._options(reset)
         options |= {"deadline": deadline or self.deadline, "trace": trace, "evidence": evidence}
-        box = Sandbox(self.guest, recorder.providers, snapshot=snapshot, **options)
+        box = Sandbox(self.guest, recorder.providers, snapshot=snapshot, dispatch=dispatch, **options)
         session = Session(box, recorder, options["reset"], self._closed, self.interface.typed)
         self._open.add(session)
         return session
