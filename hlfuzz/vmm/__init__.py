@@ -5,6 +5,7 @@ from __future__ import annotations
 from hlfuzz.vmm.differences import Piece, differing_bytes, vcpu_registers
 from hlfuzz.vmm.dispatch import Bell, DispatchedMachine
 from hlfuzz.vmm.evidence import Core, Symbols, keep_cores, kept_core, take_core, trap_registers
+from hlfuzz.vmm.inject import Failing, Point, failing
 from hlfuzz.vmm.machine import DEFAULT_MEMORY, BytesForm, FastCall, Machine, Region, Results, Room, Searched
 from hlfuzz.vmm.module import Module, cache_folder, inspect, inspect_elf, wasmtime_version
 from hlfuzz.vmm.probe import Probe, probe
@@ -21,11 +22,13 @@ __all__ = [
     "BytesForm",
     "Core",
     "DispatchedMachine",
+    "Failing",
     "FastCall",
     "Machine",
     "Module",
     "NativeVerifier",
     "Piece",
+    "Point",
     "Probe",
     "Region",
     "Results",
@@ -39,6 +42,7 @@ __all__ = [
     "cache_folder",
     "describe",
     "differing_bytes",
+    "failing",
     "global_values",
     "inspect",
     "inspect_elf",

@@ -500,6 +500,31 @@
 #define HL_ALWAYS UINT64_MAX
 
 /**
+ * Bits of `hl_test_inject`: KVM operations that make, describe or change a VM.
+ */
+#define HL_POINT_KVM 1
+
+/**
+ * Running the vCPU.
+ */
+#define HL_POINT_RUN 2
+
+/**
+ * Mapping memory, and the memory file of a snapshot.
+ */
+#define HL_POINT_MEMORY 4
+
+/**
+ * The deadline's timer.
+ */
+#define HL_POINT_TIMER 8
+
+/**
+ * Writing a snapshot file.
+ */
+#define HL_POINT_FILE 16
+
+/**
  * What `hl_measure_floor` measures: reading the clock.
  */
 #define HL_FLOOR_CLOCK 1
@@ -2180,6 +2205,19 @@ int32_t hl_set_deadline(struct hl_sandbox *sandbox, uint64_t cpu_us, uint64_t wa
  * @return 0, or -1 when an argument is NULL, `size` is wrong, or the VM has become a template.
  */
 int32_t hl_stats_get(const struct hl_sandbox *sandbox, struct hl_stats *out);
+
+/**
+ * For tests: the `nth` operation that follows in this thread, of the kinds in `points`, fails with `error` and is not
+ * made. Other threads are not affected.
+ *
+ * @param points Bits HL_POINT_*; 0 turns it off.
+ * @param nth From 1; 0: none fails, they are only counted.
+ * @param error An errno.
+ * @return How many such operations there were since the last call of this function.
+ */
+uint64_t hl_test_inject(uint32_t points,
+                        uint64_t nth,
+                        int32_t error);
 
 /**
  * For tests of tests: damages how this sandbox resets, reads and is kept apart, so that a check can be seen to notice.

@@ -216,6 +216,17 @@ pub const HL_SHARED_GUEST: u32 = 11;
 /// `hl_test_change.at_read`: a second thread makes the change, on and on.
 pub const HL_ALWAYS: u64 = u64::MAX;
 
+/// Bits of `hl_test_inject`: KVM operations that make, describe or change a VM.
+pub const HL_POINT_KVM: u32 = 1;
+/// Running the vCPU.
+pub const HL_POINT_RUN: u32 = 2;
+/// Mapping memory, and the memory file of a snapshot.
+pub const HL_POINT_MEMORY: u32 = 4;
+/// The deadline's timer.
+pub const HL_POINT_TIMER: u32 = 8;
+/// Writing a snapshot file.
+pub const HL_POINT_FILE: u32 = 16;
+
 /// What `hl_measure_floor` measures: reading the clock.
 pub const HL_FLOOR_CLOCK: u32 = 1;
 /// An empty request through the mailbox, in the sandbox's transport: the bare exchange, or the doorbell exit.

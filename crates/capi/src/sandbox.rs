@@ -6,6 +6,7 @@ use crate::template::hl_template;
 use crate::types::*;
 use hlfuzz_vmm::deadline::Deadline;
 use hlfuzz_vmm::faults::Faults;
+use hlfuzz_vmm::inject;
 use hlfuzz_vmm::posted::Queue;
 use hlfuzz_vmm::sandbox::{Careless, HostCall};
 use hlfuzz_vmm::{Boot, CallLimits, Level, LimitCause, Options, Sandbox, Status, Transport, TrapCause};
@@ -631,6 +632,24 @@ pub unsafe extern "C" fn hl_stats_get(sandbox: *const hl_sandbox, out: *mut hl_s
     // SAFETY: the C contract.
     if unsafe { fill(out, size, counted) } { 0 } else { -1 }
 }
+
+/// For tests: the `nth` operation that follows in this thread, of the kinds in `points`, fails with `error` and is not
+/// made. Other threads are not affected.
+///
+/// @param points Bits HL_POINT_*; 0 turns it off.
+/// @param nth From 1; 0: none fails, they are only counted.
+/// @param error An errno.
+/// @return How many such operations there were since the last call of this function.
+#[unsafe(no_mangle)]
+pub extern "C" fn hl_test_inject(points: u32, nth: u64, error: i32) -> u64 {
+    inject::arm(points, nth, error)
+}
+
+const _: () = {
+    use inject::point;
+    assert!(HL_POINT_KVM == point::KVM && HL_POINT_RUN == point::RUN && HL_POINT_MEMORY == point::MEMORY);
+    assert!(HL_POINT_TIMER == point::TIMER && HL_POINT_FILE == point::FILE);
+};
 
 /// For tests of tests: damages how this sandbox resets, reads and is kept apart, so that a check can be seen to notice.
 ///

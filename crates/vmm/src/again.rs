@@ -1,6 +1,7 @@
 //! Operations of KVM that a signal interrupted are made again; what fails otherwise is an error with its place.
 
 use crate::error::{Error, Result};
+use crate::inject::{self, point};
 use std::io;
 
 /// After so many interruptions in a row somebody is sending signals without end.
@@ -13,7 +14,11 @@ pub(crate) fn kvm<T>(
 ) -> Result<T> {
     let mut tries = 1;
     loop {
-        match act() {
+        let result = match inject::failing(point::KVM) {
+            Some(error) => Err(kvm_ioctls::Error::new(error)),
+            None => act(),
+        };
+        match result {
             Ok(value) => return Ok(value),
             Err(error) if error.errno() == libc::EINTR && tries < TRIES => tries += 1,
             Err(error) => return Err(Error::kvm(what, error)),
@@ -26,11 +31,16 @@ pub(crate) fn kvm<T>(
 pub(crate) fn number(what: &str, mut act: impl FnMut() -> i32) -> Result<i32> {
     let mut tries = 1;
     loop {
-        let result = act();
-        if result >= 0 {
-            return Ok(result);
-        }
-        let error = io::Error::last_os_error();
+        let error = match inject::check(point::KVM) {
+            Ok(()) => {
+                let result = act();
+                if result >= 0 {
+                    return Ok(result);
+                }
+                io::Error::last_os_error()
+            }
+            Err(error) => error,
+        };
         if error.kind() != io::ErrorKind::Interrupted || tries == TRIES {
             return Err(Error::os(what, &error));
         }

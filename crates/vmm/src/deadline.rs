@@ -3,6 +3,8 @@
 //! A wall deadline alone accuses a vCPU that was merely preempted; CPU time alone never ends one that gets no CPU.
 
 use crate::error::{Error, Result};
+use crate::inject::{self, point};
+use std::io;
 use std::mem::{MaybeUninit, zeroed};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -101,6 +103,8 @@ unsafe impl Send for Timer {}
 impl Timer {
     /// For the calling thread.
     pub fn new() -> Result<Self> {
+        let failed = |error| Error::os("creating the deadline's timer", &error);
+        inject::check(point::TIMER).map_err(failed)?;
         // SAFETY: the event is plain data, fully set for SIGEV_THREAD_ID; the id is read only on success.
         unsafe {
             let mut event: libc::sigevent = zeroed();
@@ -109,7 +113,7 @@ impl Timer {
             event.sigev_notify_thread_id = thread_id();
             let mut id: libc::timer_t = zeroed();
             if libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut id) != 0 {
-                return Err(Error::last_os("creating the deadline's timer"));
+                return Err(failed(io::Error::last_os_error()));
             }
             Ok(Self { id, thread: thread_token(), process: std::process::id() })
         }
@@ -132,13 +136,15 @@ impl Timer {
 
     /// True when it was armed until now.
     fn set(&self, value: libc::timespec) -> Result<bool> {
+        let failed = |error| Error::os("setting the deadline's timer", &error);
+        inject::check(point::TIMER).map_err(failed)?;
         // SAFETY: our timer, plain data.
         unsafe {
             let mut spec: libc::itimerspec = zeroed();
             spec.it_value = value;
             let mut old: libc::itimerspec = zeroed();
             if libc::timer_settime(self.id, 0, &raw const spec, &raw mut old) != 0 {
-                return Err(Error::last_os("setting the deadline's timer"));
+                return Err(failed(io::Error::last_os_error()));
             }
             Ok(old.it_value.tv_sec != 0 || old.it_value.tv_nsec != 0)
         }

@@ -6,7 +6,8 @@
 //! `reset` and `wipe` (back to the snapshot), `compare` (is it there?), `exchange`, `handshake` and `spin` (how a request gets in and an answer
 //! out), `deadline`, `cpus`, `mapping`. Above it: `dispatch` runs a sandbox in a thread of its own and tells an event
 //! loop, by way of `ready`, when it is its turn.
-//! Nothing here prints, exits, installs a signal handler or keeps global state.
+//! Nothing here prints, exits, installs a signal handler or keeps global state, but for `inject`: failures on purpose, in
+//! one thread, for checks.
 //!
 //! Under `cfg(loom)` only `handshake` and `ready` are built, over loom's atomics, for their model checks.
 
@@ -52,6 +53,8 @@ pub mod faults;
 pub mod host;
 #[cfg(not(loom))]
 pub mod image;
+#[cfg(not(loom))]
+pub mod inject;
 #[cfg(not(loom))]
 pub mod layout;
 #[cfg(not(loom))]

@@ -8,6 +8,7 @@ use crate::again::{kvm, number};
 use crate::dirty::{Ring, enable_tracking};
 use crate::error::{Error, Kind, Result};
 use crate::host::{Host, Tracking};
+use crate::inject::{self, point};
 use crate::layout::Layout;
 use crate::mapping::Mapping;
 use crate::selectors::{Leak, Selectors};
@@ -282,12 +283,9 @@ impl Machine {
         unsafe { write_volatile(addr_of_mut!((*self.run_page()).immediate_exit), u8::from(on)) }
     }
 
-    /// Runs the vCPU until it leaves guest code.
-    pub fn run(&self) -> Exit {
-        #[cfg(test)]
-        if let Some(exit) = self.played_exit() {
-            return exit;
-        }
+    /// KVM_RUN.
+    fn enter(&self) -> io::Result<()> {
+        inject::check(point::RUN)?;
         let own = Selectors::read();
         // SAFETY: the protocol lets one thread run the vCPU at a time.
         let result = unsafe { libc::ioctl(self.vcpu.as_raw_fd(), KVM_RUN(), 0) };
@@ -297,8 +295,17 @@ impl Machine {
         } else {
             own.put_back();
         }
+        error.map_or(Ok(()), Err)
+    }
+
+    /// Runs the vCPU until it leaves guest code.
+    pub fn run(&self) -> Exit {
+        #[cfg(test)]
+        if let Some(exit) = self.played_exit() {
+            return exit;
+        }
         let page = self.run_page();
-        if let Some(error) = error {
+        if let Err(error) = self.enter() {
             return match error.raw_os_error() {
                 Some(libc::EINTR | libc::EAGAIN) => Exit::Interrupted,
                 _ => Exit::Failed(Error::os("running the vCPU", &error)),

@@ -1,6 +1,7 @@
 //! Memory mappings that unmap themselves, and the memory file that holds a snapshot.
 
 use crate::error::{Error, Result};
+use crate::inject::{self, point};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
@@ -28,10 +29,12 @@ impl Mapping {
         let (place, flags) = (fenced_place(len), flags | libc::MAP_FIXED);
         #[cfg(not(test))]
         let place = ptr::null_mut();
+        let failed = |error| Error::os(&format!("mapping {len} bytes of {what}"), &error);
+        inject::check(point::MEMORY).map_err(failed)?;
         // SAFETY: a new mapping at an address that the kernel chooses harms nothing.
         let start = unsafe { libc::mmap(place, len, prot, flags, fd, offset) };
         if start == libc::MAP_FAILED {
-            return Err(Error::last_os(&format!("mapping {len} bytes of {what}")));
+            return Err(failed(io::Error::last_os_error()));
         }
         // SAFETY: mmap returned a mapping, and never at address 0.
         Ok(Self { start: unsafe { NonNull::new_unchecked(start.cast()) }, len, process: std::process::id() })
@@ -73,9 +76,11 @@ impl Mapping {
     }
 
     fn advise(&self, advice: i32) -> Result<()> {
+        let failed = |error| Error::os("setting what a forked child gets of the memory", &error);
+        inject::check(point::MEMORY).map_err(failed)?;
         // SAFETY: advises on our own mapping.
         if unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, advice) } != 0 {
-            return Err(Error::last_os("setting what a forked child gets of the memory"));
+            return Err(failed(io::Error::last_os_error()));
         }
         Ok(())
     }
@@ -234,14 +239,18 @@ impl ForkMark {
 /// A file in memory of `len` bytes, all holes.
 pub fn memory_file(len: u64) -> Result<File> {
     let name = c"hlfuzz-snapshot";
+    let failed = |error| Error::os("creating the snapshot's memory file", &error);
+    inject::check(point::MEMORY).map_err(failed)?;
     // SAFETY: a valid name; the result is checked.
     let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
     if fd < 0 {
-        return Err(Error::last_os("creating the snapshot's memory file"));
+        return Err(failed(io::Error::last_os_error()));
     }
     // SAFETY: a new descriptor that nobody else owns.
     let file = unsafe { File::from_raw_fd(fd) };
-    file.set_len(len).map_err(|e| Error::os("sizing the snapshot's memory file", &e))?;
+    inject::check(point::MEMORY)
+        .and_then(|()| file.set_len(len))
+        .map_err(|e| Error::os("sizing the snapshot's memory file", &e))?;
     Ok(file)
 }
 
@@ -257,9 +266,11 @@ pub fn punch(file: &File, range: std::ops::Range<u64>) -> Result<()> {
 /// Makes `file` immutable for everybody, for good.
 pub fn seal(file: &File) -> Result<()> {
     let seals = libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+    let failed = |error| Error::os("sealing the snapshot", &error);
+    inject::check(point::MEMORY).map_err(failed)?;
     // SAFETY: plain fcntl on our descriptor.
     if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {
-        return Err(Error::last_os("sealing the snapshot"));
+        return Err(failed(io::Error::last_os_error()));
     }
     Ok(())
 }

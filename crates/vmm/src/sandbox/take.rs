@@ -3,6 +3,7 @@
 use super::{Driver, Phase, Sandbox};
 use crate::boot::Template;
 use crate::error::{Error, Kind, Result};
+use crate::inject::{self, point};
 use crate::mapping::memory_file;
 use crate::snapshot::{PAGE, Snapshot, is_zero};
 use std::os::unix::fs::FileExt;
@@ -85,7 +86,8 @@ impl Run {
         let pages = std::mem::take(&mut self.pages);
         // SAFETY: so many pages of one mapping, which nobody writes meanwhile.
         let bytes = unsafe { std::slice::from_raw_parts(start, pages * PAGE) };
-        file.write_all_at(bytes, (end as u64 - pages as u64) * PAGE as u64)
+        inject::check(point::MEMORY)
+            .and_then(|()| file.write_all_at(bytes, (end as u64 - pages as u64) * PAGE as u64))
             .map_err(|e| Error::os("writing the snapshot's memory file", &e))
     }
 }

@@ -7,6 +7,7 @@
 use super::index::Run;
 use super::{damaged, unread};
 use crate::error::Result;
+use crate::inject::{check, point};
 use std::io::{self, Read, Write};
 
 /// Moved and hashed at a time: fits the cache.
@@ -72,6 +73,7 @@ struct Hashed<'a, T> {
 
 impl<T: Write> Hashed<'_, T> {
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        check(point::FILE)?;
         self.hash.update(bytes);
         self.len += bytes.len() as u64;
         self.inner.write_all(bytes)

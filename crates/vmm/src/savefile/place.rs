@@ -1,5 +1,6 @@
 //! A file that appears whole or not at all: without a name while it is written, where the file system can do that.
 
+use crate::inject::{check, point};
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -31,20 +32,24 @@ impl NewFile {
             return Ok(Self { file, path, folder, temporary: None });
         }
         let temporary = temporary_in(&folder);
+        check(point::FILE)?;
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(MODE).open(&temporary)?;
         Ok(Self { file, path, folder, temporary: Some(temporary) })
     }
 
     /// Brings it to disk and gives it its name, in place of any file that had it.
     pub fn publish(mut self) -> io::Result<()> {
+        check(point::FILE)?;
         self.file.sync_all()?;
         let temporary = match &self.temporary {
             Some(temporary) => temporary,
             // a name for a file without one must be new: the old file is replaced in a second step
             None => self.temporary.insert(name(&self.file, &self.folder)?),
         };
+        check(point::FILE)?;
         fs::rename(temporary, &self.path)?;
         self.temporary = None;
+        check(point::FILE)?;
         File::open(&self.folder)?.sync_all()
     }
 }
@@ -63,10 +68,12 @@ fn without_name(folder: &Path) -> io::Result<File> {
     if !Path::new("/proc/self/fd").is_dir() {
         return Err(io::ErrorKind::Unsupported.into());
     }
+    check(point::FILE)?;
     OpenOptions::new().read(true).write(true).custom_flags(libc::O_TMPFILE).mode(MODE).open(folder)
 }
 
 fn name(file: &File, folder: &Path) -> io::Result<PathBuf> {
+    check(point::FILE)?;
     let temporary = temporary_in(folder);
     let from = std::ffi::CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
     let to = std::ffi::CString::new(temporary.as_os_str().as_bytes())?;
