@@ -30,17 +30,22 @@ _ZERO: Final[dict[ValType, Value]] = {
     ValType.V128: bytes(16),
 }
 
+Instead = Callable[[str, Caller, Callable[[], object]], object]
+"""`instead(name, caller, answer)`: what the host function returns or raises; `answer()` is what it would."""
+
 
 class Recorder:
     """The host functions of one sandbox and what they have seen since `take()` was last called.
 
     `modes` allows stand-ins by import name; `given` are providers of the user's own, which come first. Their
-    buffers are recorded as `modes` says, or as `HostMode.AUTO`.
+    buffers are recorded as `modes` says, or as `HostMode.AUTO`. `instead`, when set, decides what each
+    function answers.
     """
 
     def __init__(
         self, info: ModuleInfo, modes: Mapping[str, HostMode], given: Mapping[str, Provider] | None = None
     ) -> None:
+        self.instead: Instead | None = None
         self.providers: dict[str, Provider] = dict(given or {})
         self.stand_ins: set[str] = set()
         """Names of the imports that nobody but this recorder answers."""
@@ -89,7 +94,7 @@ class Recorder:
 
         def stand_in(caller: Caller, *args: Value) -> object:
             note(caller, args)
-            return result
+            return result if self.instead is None else self.instead(name, caller, lambda: result)
 
         return stand_in
 
@@ -102,7 +107,9 @@ class Recorder:
             at = note(caller, args)
             answer: list[str] = []
             try:
-                return run(caller, args, answer)
+                if self.instead is None:
+                    return run(caller, args, answer)
+                return self.instead(import_.key, caller, lambda: run(caller, args, answer))
             finally:
                 if at < len(calls):
                     calls[at] = replace(calls[at], answer=tuple(answer))

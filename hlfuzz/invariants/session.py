@@ -32,7 +32,7 @@ class Session:
         self._on_close = on_close
         self.reset: Literal["strict", "memory"] = reset
         self.calls = 0
-        self._recorder = recorder
+        self.recorder = recorder
         self._typed = typed
         # In-process a reset starts the guest anew, and what its start function asks of the host is none of
         # the call's.
@@ -54,7 +54,7 @@ class Session:
         Ends early at a call that poisons the context.
         """
         seen: list[Observation] = []
-        self._recorder.take()
+        self.recorder.take()
         with self.box.context() as context:
             for call in calls:
                 seen.append(self.observe(context, call))
@@ -62,6 +62,11 @@ class Session:
                     break
             context.finish()
         return tuple(seen)
+
+    @property
+    def is_typed(self) -> bool:
+        """Are calls made by a schema?"""
+        return self._typed is not None
 
     def perform(self, place: Sandbox | CallContext, call: Call) -> Outcome:
         """Make one call in this sandbox, or in an open context of it: by the schema where there is one."""
@@ -74,11 +79,11 @@ class Session:
         """`perform`, with the host calls that were made."""
         outcome = self.perform(place, call)
         self._check(outcome)
-        return Observation(outcome, self._recorder.take())
+        return Observation(outcome, self.recorder.take())
 
     def take(self) -> tuple[HostCall, ...]:
         """Host calls since the last call was made: there should be none."""
-        return self._recorder.take()
+        return self.recorder.take()
 
     def run(self, case: Case) -> tuple[Observation, ...]:
         """The case's calls, in a context or each alone, as the case says."""
@@ -89,7 +94,7 @@ class Session:
         context."""
         seen: list[Observation] = []
         digest = ""
-        self._recorder.take()
+        self.recorder.take()
         with self.box.context() as context:
             for call in calls:
                 seen.append(self.observe(context, call))
@@ -147,7 +152,7 @@ class Session:
 
     def _check(self, outcome: Outcome) -> None:
         """Raise when a stand-in failed: that is no answer of anybody under test."""
-        if isinstance(outcome, HostError) and outcome.function in self._recorder.stand_ins:
+        if isinstance(outcome, HostError) and outcome.function in self.recorder.stand_ins:
             raise HlfuzzError(
                 f"the stand-in for {outcome.function} failed ({outcome.message}): please report this with "
                 "the module"
@@ -158,6 +163,12 @@ class Session:
         if not self.box.is_closed:
             self._on_close(self)
         self.box.close()
+
+    def discard(self) -> None:
+        """Closes the sandbox whatever state it is in."""
+        if not self.box.is_closed:
+            self._on_close(self)
+        self.box.discard()
 
     def __enter__(self) -> Session:
         return self

@@ -158,6 +158,11 @@ class Target:
             session = self._sessions[key] = self.open(reset=reset)
         return session
 
+    def drop(self, session: Session) -> None:
+        """Close a session that may be of no use any more; the next one of its role is a new one."""
+        self._sessions = {key: kept for key, kept in self._sessions.items() if kept is not session}
+        session.discard()
+
     def kept(self, name: str, make: Callable[[], _Kept]) -> _Kept:
         """What `make` made when this name was first asked for; it is closed with the target."""
         if name not in self._keep:

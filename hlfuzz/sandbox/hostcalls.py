@@ -242,5 +242,12 @@ class HostCalls:
         # the host function found that its guest lied to it, or is how the guest ends itself
         if isinstance(error, AbiViolation | GuestExited):
             return error.outcome
-        text = f"{type(error).__name__}: {error}".removesuffix(": ")
-        return HostError(self._guest.info.imports[index].key, text, error)
+        return HostError(self._guest.info.imports[index].key, _text(error), error)
+
+
+def _text(error: Exception) -> str:
+    try:
+        said = str(error)
+    except Exception:  # the caller must get the host function's error, and not one about its text
+        said = "its text cannot be had"
+    return f"{type(error).__name__}: {said}".removesuffix(": ")

@@ -1,4 +1,4 @@
-"""Lets the n-th native operation of a kind fail in the calling thread, for checks of what that leaves behind."""
+"""Lets the n-th native operation of a kind fail in this thread, for checks of what that leaves behind."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Failing:
 
 @contextmanager
 def failing(points: tuple[Point, ...], nth: int = 0, error: int = 0) -> Generator[Failing]:
-    """In the block, the `nth` operation of these kinds that this thread makes fails with the errno `error`, and
-    is not made; `nth` 0: none fails, they are counted."""
+    """In the block, the `nth` operation of these kinds that this thread makes fails with the errno `error`,
+    and is not made; `nth` 0: none fails, they are counted."""
     found = Failing(nth)
     lib.hl_test_inject(sum(_BITS[point] for point in points), nth, error)
     try:

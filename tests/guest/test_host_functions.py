@@ -332,3 +332,29 @@ def test_a_trace_shows_calls_and_host_calls(engine, guest):
     assert (first.pages_written is None) == (engine == "inprocess")
     assert second.outcome == Trap("unreachable")
     assert second.pages_written is None
+
+
+def test_an_exception_without_a_text_arrives_as_itself(engine, guest):
+    class WithoutText(Exception):
+        def __str__(self):
+            raise RuntimeError("no text")
+
+    error = WithoutText()
+
+    def f(x):
+        raise error
+
+    with Sandbox(guest(ONE), {"env.f": f}, engine=engine) as box:
+        with pytest.raises(HostFunctionError, match="WithoutText") as caught:
+            box.call("call", 1)
+        assert caught.value.__cause__ is error
+        assert box.call("fine") == 42
+
+
+def test_a_host_function_with_results_of_every_type_may_fail(engine, guest):
+    def f(*args):
+        raise LookupError("nothing there")
+
+    with Sandbox(guest(ALL_TYPES), {"env.f": f}, engine=engine) as box:
+        outcome = box.try_call("f", 1, 2, 0.0, 0.5, bytes(16))
+    assert outcome == HostError("env.f", "LookupError: nothing there")

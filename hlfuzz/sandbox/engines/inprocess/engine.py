@@ -20,6 +20,7 @@ from hlfuzz.model import (
     LimitExceeded,
     Stats,
     Timeout,
+    ValType,
     Value,
     Violation,
 )
@@ -205,7 +206,8 @@ class InProcessEngine:
         """A host function, called by the front shim; the last result tells the shim to trap."""
         self._host_calls += 1
         self._host_calls_made += 1
-        results: list[Raw] = [0] * len(lowered(type_.results))
+        # the package takes no int for an f64
+        results: list[Raw] = [0.0 if t is ValType.F64 else 0 for t in lowered(type_.results)]
         stop = 1
         most = self._most_host_calls
         if most is not None and self._host_calls_made > most:

@@ -1,0 +1,88 @@
+"""Every failure that `error-containment` injects is injected somewhere, and a sound platform survives it."""
+
+from __future__ import annotations
+
+from random import Random
+
+import guests
+import pytest
+import wasmtime
+from needs import require_kvm
+
+from hlfuzz.invariants import Budget, Case, Target, exits, inject, patient, steps
+from hlfuzz.invariants.error_containment import ErrorContainment
+from hlfuzz.invariants.generate import Generator
+
+CHECKER = ErrorContainment()
+
+
+def cases(target: Target) -> list[Case]:
+    found: list[Case] = []
+    for case in CHECKER.cases(target, Generator(target.interface, Random(1), target.seeds)):
+        if not case.calls[0].function.startswith(patient.PREFIX):
+            break
+        found.append(case)
+    return found
+
+
+@pytest.fixture
+def target(engine: str) -> Target:
+    with guests.target(guests.CLEAN_ECHO, engine) as target:
+        yield target
+
+
+def test_every_kind_of_failure_is_tried(target: Target) -> None:
+    injections = {(c.injection.point, c.injection.kind) for c in cases(target) if c.injection}
+    assert {kind for point, kind in injections if point == inject.POINT} == {
+        *inject.RAISED, *inject.ANSWERS, *inject.ACTS
+    }  # fmt: skip
+    kvm = target.session().is_kvm
+    wanted = {"interrupted", "kicks", "deadline"} if kvm else {"deadline"}
+    assert {kind for point, kind in injections if point == exits.POINT} == wanted
+    assert {kind for point, kind in injections if point == steps.POINT} == (
+        {"ENOMEM", "EMFILE", "ENOSPC", "EINTR"} if kvm else set()
+    )
+
+
+def test_failures_are_injected_where_the_case_says() -> None:
+    require_kvm()
+    with guests.target(guests.CLEAN_ECHO, "kvm") as target:
+        for step in steps.STEPS:
+            at = max(
+                c.injection.at for c in steps.cases(target) if c.calls[0].function == patient.PREFIX + step
+            )
+            assert at > 2, step
+
+
+def test_the_targets_own_host_calls_fail_too(engine: str) -> None:
+    with guests.target(guests.ASKS_HOST, engine) as target:
+        found = CHECKER.cases(target, Generator(target.interface, Random(1), target.seeds))
+        own = (c for c in found if c.calls[0].function == "time")
+        kinds = {next(own).injection.kind for _ in range(60)}
+    assert kinds == set(inject.EVERYWHERE)
+
+
+def test_the_bundled_guests_are_what_their_text_says() -> None:
+    assert bytes(wasmtime.wat2wasm(patient.WAT)) == patient.WASM
+
+
+def test_a_finding_can_be_shrunk_and_shows_the_injection(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hlfuzz.sandbox.hostcalls import HostCalls
+
+    sound = HostCalls.invoke
+
+    def invoke(self: HostCalls, *args: object) -> object:
+        try:
+            return sound(self, *args)  # type: ignore[arg-type]
+        except AssertionError as error:
+            raise LookupError from error
+
+    monkeypatch.setattr(HostCalls, "invoke", invoke)
+    verdict = CHECKER.check(target, Random(1), Budget(30, 500))
+    assert verdict.fault is not None
+    assert verdict.fault.case.injection is not None
+    assert verdict.fault.case.injection.kind == "assertion"
+    assert "assertion at host-call 0" in verdict.fault.evidence[0]
+    assert len(verdict.fault.case.calls) == 1
