@@ -25,7 +25,7 @@ from hlfuzz.cli.options import (
 from hlfuzz.cli.output import CLEAN, FINDINGS, console, error_console, errors_reported, print_json
 from hlfuzz.durations import seconds
 from hlfuzz.fuzz import Campaign, Store
-from hlfuzz.report import PlainProgress, RichProgress, documents, terminal
+from hlfuzz.report import PlainProgress, RichProgress, documents, terminal, write_test
 
 
 def fuzz(
@@ -61,6 +61,8 @@ def fuzz(
             campaign = Campaign(target, Store(store_folder(store, module)), listener, seed=seed)
             with listener:
                 summary = campaign.run(budget)
+            for finding in summary.findings:
+                write_test(finding, target, seed=summary.seed, module=module)
         if as_json:
             print_json(documents.fuzz(target.guest, summary))
         else:

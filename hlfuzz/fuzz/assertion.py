@@ -26,6 +26,7 @@ from hlfuzz.invariants import (
 from hlfuzz.invariants.config import MethodConfig
 from hlfuzz.invariants.target import EngineName
 from hlfuzz.model import Call, ExternKind, FuncType, Value
+from hlfuzz.sandbox import Provider
 
 DEFAULT_DEADLINE: Final = 0.5
 """Seconds of CPU time."""
@@ -43,7 +44,7 @@ def assert_holds(
     secret: Secret | None = None,
     boxes: Sequence[int] = (),
     injection: Injection | None = None,
-    host: Mapping[str, str] | None = None,
+    host: Mapping[str, str | Provider] | None = None,
     stateful: Iterable[str] = (),
     tenant_open: str | None = None,
     allocator: str | int | None = None,
@@ -55,7 +56,7 @@ def assert_holds(
     `invariant` is an id, "crash" (the guest must answer: no trap, timeout or broken interface), or a checker
     of your own. `guest` is a path, a `Guest`, or an open `Target`, which then decides about everything that
     follows `injection`. `context`, `secret`, `boxes` and `injection` are those of `hlfuzz.invariants.Case`.
-    `host` names the host functions that stand-ins record, with "record" or "bytes"; `stateful` the methods
+    `host` gives the host functions: your own, or "record" or "bytes" for a stand-in; `stateful` the methods
     that may depend on earlier calls; `tenant_open` the one that begins another tenant's calls; `allocator` an
     export or address. `deadline`: seconds of CPU time for one call.
 
@@ -74,15 +75,17 @@ def assert_holds(
         _judge(checker, guest, case)
         return
     loaded = guest if isinstance(guest, Guest) else Guest.load(guest)
+    given = host or {}
+    own = {name: provider for name, provider in given.items() if not isinstance(provider, str)}
     config = Config(
-        host={name: _mode(name, mode) for name, mode in (host or {}).items()},
+        host={name: _mode(name, mode) for name, mode in given.items() if isinstance(mode, str)},
         methods=_methods(loaded, case, frozenset(stateful)),
         tenant_open=tenant_open,
         allocator=allocator,
     )
     interface = describe_interface(loaded.info, config)
-    refuse_missing(loaded.info, interface)
-    with Target(loaded, interface, engine=engine, deadline=deadline) as target:
+    refuse_missing(loaded.info, interface, given=own)
+    with Target(loaded, interface, engine=engine, deadline=deadline, host=own) as target:
         _judge(checker, target, case)
 
 

@@ -15,6 +15,7 @@ from hlfuzz.fuzz.assertion import DEFAULT_DEADLINE
 from hlfuzz.invariants import Case, Fault, Invariant, Target
 from hlfuzz.model import Call, Float32, Float64, Value
 from hlfuzz.report.text import visible
+from hlfuzz.sandbox import HostFunction, Provider
 
 CHUNK: Final = 32
 """Bytes of a vector on one line of the file."""
@@ -34,7 +35,8 @@ def as_test(target: Target, fault: Fault, *, seed: int | None = None, module: Pa
     case = fault.case
     checker = judge_of(fault.invariant)
     imports, invariant = _invariant(checker)
-    guest = _text(str(near(module if module is not None else Path(target.guest.name))))
+    imports += "".join(dict.fromkeys(_provider(provider)[0] for provider in target.host.values()))
+    guest = _path(module if module is not None else Path(target.guest.name))
     arguments = (invariant, guest, _calls(case), *_options(target, case))
     call = f"hlfuzz.assert_holds({_stacked(arguments)})"
     where = re.sub(r"\W+", "_", f"{checker.id} {fault.function}", flags=re.ASCII).strip("_").lower()
@@ -65,12 +67,32 @@ def write_test(
 
 def _invariant(checker: Invariant) -> tuple[str, str]:
     """The import that it needs and how a test names it: by its id, or by its class if a user wrote it."""
-    kind = type(checker)
-    names = kind.__module__.split(".")
-    importable = "." not in kind.__qualname__ and all(map(str.isidentifier, names))
-    if names[0] in ("hlfuzz", "__main__") or not importable:
+    if type(checker).__module__.partition(".")[0] == "hlfuzz":
         return "", _text(checker.id)
-    return f"from {kind.__module__} import {kind.__name__}\n", f"{kind.__name__}()"
+    imports, name = _name(type(checker))
+    return imports, f"{name}()"
+
+
+def _provider(provider: Provider) -> tuple[str, str]:
+    """As `_name`, for a host function of the user's own."""
+    if not isinstance(provider, HostFunction):
+        return _name(provider)
+    imports, name = _name(provider.fn)
+    return imports, f"hlfuzz.HostFunction({name}{', caller=True' if provider.caller else ''})"
+
+
+def _name(thing: object) -> tuple[str, str]:
+    """The import that makes a class or function known, and its name there. What has no name that can be
+    imported gets one that its reader must give a meaning, and no import."""
+    module, name = str(getattr(thing, "__module__", "")), str(getattr(thing, "__qualname__", ""))
+    if name.isidentifier() and module != "__main__" and all(map(str.isidentifier, module.split("."))):
+        return f"from {module} import {name}\n", name
+    last = name.rpartition(".")[2]
+    return "", last if last.isidentifier() else "your_own"
+
+
+def _path(path: Path) -> str:
+    return _text(str(near(path)))
 
 
 def _calls(case: Case) -> str:
@@ -101,9 +123,10 @@ def _options(target: Target, case: Case) -> Iterator[str]:
         yield f"boxes={case.boxes!r}"
     if (injection := case.injection) is not None:
         yield f"injection=Injection({_text(injection.point)}, {_text(injection.kind)}, {injection.at})"
-    if interface.host:
-        modes = ", ".join(f"{_text(name)}: {_text(mode)}" for name, mode in interface.host.items())
-        yield f"host={{{modes}}}"
+    own = {name: _provider(provider)[1] for name, provider in target.host.items()}
+    recorded = {name: _text(mode) for name, mode in interface.host.items()}
+    if host := ", ".join(f"{_text(name)}: {value}" for name, value in {**recorded, **own}.items()):
+        yield f"host={{{host}}}"
     # What the checker may not judge it must not judge in the test either.
     excused = [m.name for m in interface.methods if m.name in called and (m.stateful or not m.judged)]
     if excused:

@@ -56,7 +56,8 @@ def test_fuzz_finds_saves_and_deduplicates(
     again = document(*arguments)
     saved = sorted((tmp_path / ".hlfuzz" / "faulty" / "findings").glob("*"))
     assert {f["signature"] for f in again["findings"]} == {f["signature"] for f in found["findings"]}
-    assert [p.stem for p in saved] == sorted(f["signature"] for f in found["findings"])
+    signatures = sorted(f["signature"] for f in found["findings"])
+    assert [p.name for p in saved] == [f"{s}.{kind}" for s in signatures for kind in ("json", "py")]
     trap = next(f for f in found["findings"] if f["kind"] == "trap")
     case = json.loads(Path(trap["path"]).read_text())["case"]
     (call,) = case["calls"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from hlfuzz.invariants import (
     INVARIANTS,
     Budget,
     Case,
+    Config,
     Fault,
     Injection,
     Kind,
@@ -26,6 +28,7 @@ from hlfuzz.invariants import (
     Status,
     Subject,
     Target,
+    describe_interface,
 )
 from hlfuzz.model import Call, Float64, Value
 from hlfuzz.report import as_test
@@ -210,3 +213,33 @@ def test_an_assertion_that_holds_says_nothing() -> None:
             host={"env.write": "bytes"},
             engine="inprocess",
         )
+
+
+_ticks = itertools.count()
+
+
+def tick() -> int:
+    """A host function that never answers twice alike."""
+    return next(_ticks)
+
+
+def always() -> int:
+    """One that does."""
+    return 7
+
+
+def test_host_functions_of_the_users_own_are_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    compile_to(tmp_path / "guest.wasm", guests.ASKS_HOST)
+    guest = hlfuzz.Guest.from_wasm("guest.wasm")
+    interface = describe_interface(guest.info, Config())
+    with Target(guest, interface, engine="inprocess", host={"env.now": hlfuzz.HostFunction(tick)}) as target:
+        fault = violated("determinism", target)
+        text = as_test(target, fault, module=Path("guest.wasm"))
+    assert 'host={"env.now": hlfuzz.HostFunction(tick)}' in text
+    with pytest.raises(hlfuzz.Finding):
+        run_here(text)
+    monkeypatch.setattr(sys.modules[__name__], "tick", always)
+    run_here(text)
