@@ -31,6 +31,7 @@ from hlfuzz.invariants.context_persist import ContextPersist
 from hlfuzz.invariants.decorator import invariants as _decorate
 from hlfuzz.invariants.determinism import Determinism
 from hlfuzz.invariants.differential import Differential
+from hlfuzz.invariants.double_fetch import DoubleFetch
 from hlfuzz.invariants.error_containment import ErrorContainment
 from hlfuzz.invariants.events import (
     Called,
@@ -66,6 +67,7 @@ for _invariant in (
     Capability(),
     AbiConformity(),
     CallbackThread(),
+    DoubleFetch(),
     Bounds(),
     ErrorContainment(),
     Differential(),

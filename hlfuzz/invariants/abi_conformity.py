@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import ClassVar, Final, Literal, get_args
 
+from hlfuzz.bindings.records import OK_HEADER
 from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.generate import Generator
@@ -14,6 +15,7 @@ from hlfuzz.invariants.lying import (
     Lie,
     judge_lie,
     judge_record,
+    judge_request,
     lie_batch,
     open_pointer_liar,
     open_record_liar,
@@ -30,6 +32,8 @@ RECORDS: Final = "hlfuzz.records"
 """A batch of false records; its argument is the batch."""
 RECORD: Final = "hlfuzz.record"
 """One record that a lying guest answers."""
+REQUEST: Final = "hlfuzz.request"
+"""One request that a lying guest sends to its host function."""
 LIE: Final = "hlfuzz.lie."
 """With the kind of lie behind it and address and length as arguments: one lie."""
 
@@ -74,7 +78,7 @@ class AbiConformity(Invariant):
         reset: Literal["strict", "memory"] = "strict" if strict else "memory"
         if call.function == LIES or call.function.startswith(LIE):
             return self._lies(target, case, reset)
-        if call.function in (RECORDS, RECORD):
+        if call.function in (RECORDS, RECORD, REQUEST):
             return self._records(target, case, reset)
         run = target.run(case, strict=strict)
         for called in run.calls:
@@ -103,9 +107,10 @@ class AbiConformity(Invariant):
     def _records(self, target: Target, case: Case, reset: Literal["strict", "memory"]) -> Fault | None:
         liar = open_record_liar(target.engine, reset)
         with closing(liar):
-            for record in _records_of(case.calls[0]):
-                if problem := judge_record(liar, record):
-                    return self._platform(Call(RECORD, (record,)), "a guest's record", problem)
+            for name, data in _messages_of(case.calls[0]):
+                problem = judge_record(liar, data) if name == RECORD else judge_request(liar, data)
+                if problem:
+                    return self._platform(Call(name, (data,)), f"a guest's {name.partition('.')[2]}", problem)
         return None
 
     def _platform(self, call: Call, what: str, problem: str) -> Fault:
@@ -148,11 +153,15 @@ def _lies_of(call: Call) -> Iterator[Lie]:
             pass
 
 
-def _records_of(call: Call) -> Iterator[bytes]:
+def _messages_of(call: Call) -> Iterator[tuple[str, bytes]]:
     match call.args:
-        case (int(batch),):
-            yield from record_batch(batch)
-        case (bytes(record),):
-            yield record
+        case (int(batch),) if call.function == RECORDS:
+            for at, record in enumerate(record_batch(batch)):
+                yield RECORD, record
+                request = record.removeprefix(OK_HEADER)
+                if at % 4 == batch % 4 and request and request != record:  # the same reader, another way in
+                    yield REQUEST, request
+        case (bytes(data),):
+            yield call.function, data
         case _:
             pass

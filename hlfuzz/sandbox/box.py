@@ -41,7 +41,7 @@ from hlfuzz.sandbox.vectors import BytesForm, ResultForm
 from hlfuzz.sandbox.wasi import Wasi, WasiActivity
 from hlfuzz.sandbox.wasi.process import Process
 from hlfuzz.sandbox.wasi.provide import provide
-from hlfuzz.vmm import Region, Searched
+from hlfuzz.vmm import Change, Region, Searched
 
 MAX_DIFFERENCES: Final = 65536
 """Ranges that `Sandbox.differences` lists at most (crates/capi/src/differ.rs)."""
@@ -350,6 +350,14 @@ class Sandbox(DispatchedCalls):
             raise UsageError("nothing to look for (find_bytes): give bytes that are not all zero")
         found = self._only_on_kvm(self._engine.find(needle, region), "find_bytes()")
         return found[0] if found else None
+
+    def meddle(self, change: Change | None) -> int:
+        """For tests of tests: have memory that host and guest share changed while the host reads it, until
+        the next call of this; None only ends the change before. Returns how often the host has read shared
+        memory since that began, or a second thread has written it. Raises as `verify`, and `UsageError` for a
+        change that is not inside."""
+        self._gate.check_owner()
+        return self._only_on_kvm(self._engine.meddle(change), "meddle()")
 
     def evidence(self) -> Evidence | None:
         """The guest's state when a call last trapped or ran past its deadline, before it was reset; given

@@ -7,6 +7,7 @@ from hlfuzz.vmm.dispatch import Bell, DispatchedMachine
 from hlfuzz.vmm.evidence import Core, Symbols, keep_cores, kept_core, take_core, trap_registers
 from hlfuzz.vmm.inject import Failing, Point, failing
 from hlfuzz.vmm.machine import DEFAULT_MEMORY, BytesForm, FastCall, Machine, Region, Results, Room, Searched
+from hlfuzz.vmm.meddle import Change, Shared, meddle
 from hlfuzz.vmm.module import Module, cache_folder, inspect, inspect_elf, wasmtime_version
 from hlfuzz.vmm.probe import Probe, probe
 from hlfuzz.vmm.snapshot import TemplateInfo, describe, global_values, load, save, take
@@ -20,6 +21,7 @@ __all__ = [
     "Bell",
     "Boot",
     "BytesForm",
+    "Change",
     "Core",
     "DispatchedMachine",
     "Failing",
@@ -34,6 +36,7 @@ __all__ = [
     "Results",
     "Room",
     "Searched",
+    "Shared",
     "Slots",
     "Symbols",
     "Template",
@@ -49,6 +52,7 @@ __all__ = [
     "keep_cores",
     "kept_core",
     "load",
+    "meddle",
     "probe",
     "save",
     "take",

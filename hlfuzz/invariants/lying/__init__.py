@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from hlfuzz.invariants.lying.pointers import Lie, PointerLiar, judge_lie, lie_batch, open_pointer_liar
-from hlfuzz.invariants.lying.records import RecordLiar, judge_record, open_record_liar, record_batch
+from hlfuzz.invariants.lying.records import (
+    RecordLiar,
+    judge_record,
+    judge_request,
+    open_record_liar,
+    record_batch,
+)
 
 __all__ = [
     "Lie",
@@ -11,6 +17,7 @@ __all__ = [
     "RecordLiar",
     "judge_lie",
     "judge_record",
+    "judge_request",
     "lie_batch",
     "open_pointer_liar",
     "open_record_liar",

@@ -18,8 +18,8 @@ LIMITS: Final = CallLimits(host_calls=64, host_call_bytes=4096, output_bytes=409
 """Small, so that a flood is over soon."""
 DEADLINE_SECONDS: Final = 2.0
 _PAGE: Final = 65536
-_ROOM: Final = 1024
-_DATA: Final = b"sixteen bytes in"
+ROOM: Final = 1024
+DATA: Final = b"sixteen bytes in"
 _U32: Final = 0xFFFF_FFFF
 
 _WAT: Final = """(module
@@ -79,7 +79,7 @@ class _Host:
 
     @staticmethod
     def _fill(caller: Caller, address: int) -> None:
-        caller.write(address, _DATA)
+        caller.write(address, DATA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +98,13 @@ def _guest() -> Guest:
 
 
 def open_pointer_liar(
-    engine: Literal["auto"] | EngineName, reset: Literal["strict", "memory"]
+    engine: Literal["auto"] | EngineName,
+    reset: Literal["strict", "memory"],
+    *,
+    allocator: int | None = None,
 ) -> PointerLiar:
-    """The lying guest in a new sandbox, which the caller closes."""
+    """The lying guest in a new sandbox, which the caller closes. `allocator`: an address for vectors in the
+    place of its own allocator."""
     host = _Host()
     box = Sandbox(
         _guest(),
@@ -110,6 +114,7 @@ def open_pointer_liar(
         transport="exit",  # needs no free CPU, and reads what a guest says with the same code
         deadline=DEADLINE_SECONDS,
         call_limits=LIMITS,
+        allocator=allocator,
     )
     return PointerLiar(box, host)
 
@@ -216,7 +221,7 @@ def _tell(liar: PointerLiar, context: CallContext, lie: Lie) -> str:
     if lie.what in ("allocator", "growing-allocator"):
         context.call("allocate_at", lie.address, int(lie.what == "growing-allocator"))
     liar.host.taken = None
-    found = _outcome(lambda: _ask(context, lie))
+    found = _outcome(lambda: ask(context, lie))
     wanted = _expected(context, lie)
     if isinstance(wanted, bytes):
         got = _bytes_of(liar, context, lie, found)
@@ -246,17 +251,17 @@ def _outcome(run: Callable[[], Any]) -> Outcome:
         return failed.outcome
 
 
-def _ask(context: CallContext, lie: Lie) -> Any:
+def ask(context: CallContext, lie: Lie) -> Any:
     address, length = lie.address, lie.length
     match lie.what:
         case "pair":
-            return context.call_bytes("pair", _DATA, address, length, result="pair")
+            return context.call_bytes("pair", DATA, address, length, result="pair")
         case "packed":
-            return context.call_bytes("packed", _DATA, address << 32 | length, result="packed")
+            return context.call_bytes("packed", DATA, address << 32 | length, result="packed")
         case "inplace":
-            return context.call_bytes("inplace", _DATA, length, result="inplace")
+            return context.call_bytes("inplace", DATA, length, result="inplace")
         case "allocator" | "growing-allocator":
-            return context.call_bytes("inplace", _DATA, len(_DATA), result="inplace")
+            return context.call_bytes("inplace", DATA, len(DATA), result="inplace")
         case "send":
             return context.call("send", address, length)
         case "receive":
@@ -274,12 +279,12 @@ def _expected(context: CallContext, lie: Lie) -> bytes | str:
             assert LIMITS.host_calls is not None
             return b"" if length <= LIMITS.host_calls else "limit host_calls"
         case "allocator" | "growing-allocator":
-            fits = address != 0 and address + len(_DATA) <= size
-            return _DATA if fits else "violation"
+            fits = address != 0 and address + len(DATA) <= size
+            return DATA if fits else "violation"
         case "receive":
-            return _DATA if address + len(_DATA) <= size else "host-error"
+            return DATA if address + len(DATA) <= size else "host-error"
         case "inplace":
-            address = _ROOM
+            address = ROOM
         case _:
             pass
     if address + length > size:
@@ -297,7 +302,7 @@ def _bytes_of(liar: PointerLiar, context: CallContext, lie: Lie, found: Outcome)
         case "send":
             return liar.host.taken
         case "receive":
-            return context.read(lie.address, len(_DATA))
+            return context.read(lie.address, len(DATA))
         case "flood":
             return b""
         case _:

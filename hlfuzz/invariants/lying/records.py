@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from random import Random
@@ -18,9 +18,12 @@ from hlfuzz.schema.fbs import parse_text
 
 DEADLINE_SECONDS: Final = 2.0
 _BATCH: Final = 96
-_LENGTH_AT: Final = 1024
-_RECORD_AT: Final = 4096
-_MAX_RECORD: Final = 32768
+_ANSWER: Final = "liar.Answer"
+REQUEST_AT: Final = 4096
+RECORD_AT: Final = 32768
+"""Where the guest has the request that it sends to its host function, and the record that it answers."""
+_MAX_BYTES: Final = 28672
+_LENGTHS_AT: Final = 1024
 
 _SCHEMA: Final = """namespace liar;
 enum Mood : ubyte { Calm, Loud }
@@ -33,13 +36,29 @@ table Answer {
   body: Body;
 }
 rpc_service LiarGuest { answer(Question): Answer; }
+rpc_service LiarHost { note(Answer): Question; }
 """
 
-_WAT: Final = """(module
+_WAT: Final = f"""(module
+  (import "liar.LiarHost" "note" (func $note (param i32 i32) (result i64)))
   (memory (export "memory") 1)
   (func (export "hlfuzz_alloc") (param i32) (result i32) (i32.const 2048))
   (func (export "liar_LiarGuest_answer") (param i32 i32) (result i64)
-    (i64.or (i64.const {address}) (i64.load32_u (i32.const {length_at})))))"""
+    (if (i32.load (i32.const {_LENGTHS_AT})) (then
+      (drop (call $note (i32.const {REQUEST_AT}) (i32.load (i32.const {_LENGTHS_AT}))))))
+    (i64.or (i64.const {RECORD_AT << 32}) (i64.load32_u (i32.const {_LENGTHS_AT + 4})))))"""
+
+
+class _Host:
+    """Keeps what the guest sends to its host function."""
+
+    def __init__(self) -> None:
+        self.noted: Any = None
+
+    def note(self, answer: Any) -> Any:
+        self.noted = answer
+        question: Any = _interface().classes.definitions["liar.Question"]
+        return question(about="")
 
 
 @cache
@@ -51,10 +70,9 @@ def _interface() -> Interface:
 def _guest() -> Guest:
     import wasmtime
 
-    wat = _WAT.format(address=_RECORD_AT << 32, length_at=_LENGTH_AT)
     name, text = b"hlfuzz.v1", section_text(_interface().schema).encode()
     content = _leb(len(name)) + name + text
-    wasm = bytes(wasmtime.wat2wasm(wat)) + b"\0" + _leb(len(content)) + content
+    wasm = bytes(wasmtime.wat2wasm(_WAT)) + b"\0" + _leb(len(content)) + content
     return Guest.from_wasm(wasm, name="typed liar")
 
 
@@ -70,7 +88,8 @@ def _leb(number: int) -> bytes:
 class RecordLiar:
     """The typed liar in a sandbox of the engine under test."""
 
-    client: TypedGuest[None]
+    client: TypedGuest[Any]
+    host: _Host
 
     def close(self) -> None:
         """Close its sandbox."""
@@ -79,15 +98,17 @@ class RecordLiar:
 
 def open_record_liar(engine: Literal["auto"] | EngineName, reset: Literal["strict", "memory"]) -> RecordLiar:
     """The typed liar in a new sandbox, which the caller closes."""
-    client = client_of(_interface(), "liar.LiarGuest")
+    host = _Host()
     # What its client makes of a record does not depend on the transport, and this one needs no free CPU.
-    return RecordLiar(
-        client.open(_guest(), engine=engine, reset=reset, transport="exit", deadline=DEADLINE_SECONDS)
+    client = client_of(_interface(), "liar.LiarGuest").open(
+        _guest(), host=host, engine=engine, reset=reset, transport="exit", deadline=DEADLINE_SECONDS
     )
+    return RecordLiar(client, host)
 
 
 @cache
-def _true_record() -> bytes:
+def true_record() -> bytes:
+    """A response record that is right."""
     it = _interface()
     of: Any = {name.rpartition(".")[2]: cls for name, cls in it.classes.definitions.items()}
     mood = of["Mood"]
@@ -101,13 +122,13 @@ def _true_record() -> bytes:
         part=of["Part"](name="a part"),
         body=it.classes.variants["liar.Body", 2](of["Question"](about="what")),
     )
-    return OK_HEADER + it.message("liar.Answer").encode(answer)
+    return OK_HEADER + it.message(_ANSWER).encode(answer)
 
 
 def record_batch(seed: int) -> Iterator[bytes]:
     """A true record changed in one place, and the true one at the end. Seed 0: header and offsets; 1: every
     byte; else random changes."""
-    true = _true_record()
+    true = true_record()
     if seed == 0:
         yield from (true[:length] for length in (0, 1, 7, 8, 9, 12, 16, len(true) - 1))
         yield pack("<II", 0, 1) + true[8:]
@@ -137,30 +158,43 @@ def _with(record: bytes, at: int, new: bytes) -> bytes:
 
 
 def judge_record(liar: RecordLiar, record: bytes) -> str:
-    """Has the guest answer these bytes; what is wrong with what its client made of them, "" when nothing is.
+    """Has the guest answer these bytes; what is wrong with what its client made of them, or ""."""
+    return _judge(record, len(OK_HEADER), _record_fault(record), lambda: ask(liar, record=record))
 
-    Three answers to the same question: the client's, the rules of the format in Python, and whether what was
-    read could be written.
-    """
-    fault = _fault(record)
+
+def judge_request(liar: RecordLiar, request: bytes) -> str:
+    """Has the guest send these bytes, which are not none, to its host function; what is wrong with what the
+    host made of them, or ""."""
+
+    def run() -> Any:
+        ask(liar, request=request)
+        return liar.host.noted
+
+    fault = _interface().codec.verify(_ANSWER, request)
+    return _judge(request, 0, None if fault is None else str(fault), run)
+
+
+def _judge(data: bytes, header: int, fault: str | None, run: Callable[[], Any]) -> str:
+    """Three answers to one question: the host's, that of the format's rules in Python (`fault`), and whether
+    what was read could be written."""
     try:
-        found = _ask(liar, record)
+        found = run()
     except AbiViolation as error:
         path, offset = error.outcome.path, error.outcome.offset
         if fault is None:
             return f"is true, and was refused: {error.outcome.message}"
-        if path is not None and not 0 <= (offset or 0) <= len(record):
+        if path is not None and not 0 <= (offset or 0) <= len(data):
             return f"was refused with a place that it has not: {path}, byte {offset}"
         return ""
     except GuestError:
-        return "" if record[:4] != b"\0\0\0\0" else "is no error of the guest, and was taken for one"
+        return "" if header and data[:4] != b"\0\0\0\0" else "is no error of the guest, and was taken for one"
     except EnvironmentProblem:
         raise
     except Exception as error:
         return f"raised {type(error).__name__}, which is no outcome: {error}"
     if fault is not None:
         return f"breaks the schema ({fault}), and was taken as {found!r}"
-    message = _interface().message("liar.Answer")
+    message = _interface().message(_ANSWER)
     try:
         again = message.decode(message.encode(found))
     except Exception as error:
@@ -168,24 +202,32 @@ def judge_record(liar: RecordLiar, record: bytes) -> str:
     return "" if again == found else f"was read as {found!r}, which is written and read as {again!r}"
 
 
-def _fault(record: bytes) -> str | None:
-    """Why the record is none, by the rules alone."""
+def _record_fault(record: bytes) -> str | None:
+    """Why these bytes are no record, by the rules alone."""
     if len(record) < len(OK_HEADER):
         return f"{len(record)} bytes are no header"
     if record[4:8] != b"\0\0\0\0":
         return "the second word is not 0"
     if record[:4] != b"\0\0\0\0":
         return None
-    fault = _interface().codec.verify("liar.Answer", record[len(OK_HEADER) :])
+    fault = _interface().codec.verify(_ANSWER, record[len(OK_HEADER) :])
     return None if fault is None else str(fault)
 
 
-def _ask(liar: RecordLiar, record: bytes) -> Any:
+def ask(
+    liar: RecordLiar, *, record: bytes | None = None, request: bytes = b"", ready: Callable[[], object] = int
+) -> Any:
+    """What a typed call gives when the guest answers `record` (None: one that is right) and, unless it is
+    empty, sends `request` to its host function first. `ready` is called before the call."""
+    record = true_record() if record is None else record
+    liar.host.noted = None
+    question: Any = _interface().classes.definitions["liar.Question"]
     with liar.client.sandbox.context() as context:
-        context.write(_LENGTH_AT, pack("<I", len(record)))
-        context.write(_RECORD_AT, record[:_MAX_RECORD])
+        context.write(_LENGTHS_AT, pack("<II", len(request), len(record)))
+        context.write(REQUEST_AT, request[:_MAX_BYTES])
+        context.write(RECORD_AT, record[:_MAX_BYTES])
+        ready()
         try:
-            question: Any = _interface().classes.definitions["liar.Question"]
             return liar.client.within(context).invoke("answer", question(about="anything"))
         finally:
             context.finish()

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast
 from hlfuzz.model import Exited, Export, Failure, HostError, LimitExceeded, Stats, Value, Violation
 from hlfuzz.sandbox.dispatch.lane import Abandoned, Lane
 from hlfuzz.sandbox.engines.base import Engine, EngineName, Entry, HostSide, HostState, Returned
-from hlfuzz.vmm import BytesForm, Core, Piece, Region, Room, Searched, Template
+from hlfuzz.vmm import BytesForm, Change, Core, Piece, Region, Room, Searched, Template
 
 T = TypeVar("T")
 
@@ -163,6 +163,9 @@ class ThreadedEngine:
 
     def cpu_state(self) -> dict[str, bytes] | None:
         return self._look(self._engine.cpu_state)
+
+    def meddle(self, change: Change | None) -> int | None:
+        return self._look(lambda: self._engine.meddle(change))
 
     def snapshot(self) -> Template | None:
         return self._look(self._engine.snapshot)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from hlfuzz.guest import CallLimits, Guest
 from hlfuzz.model import Exited, Export, Failure, HostError, LimitExceeded, Stats, Value, Violation
-from hlfuzz.vmm import BytesForm, Core, Piece, Region, Room, Searched, Template
+from hlfuzz.vmm import BytesForm, Change, Core, Piece, Region, Room, Searched, Template
 
 if TYPE_CHECKING:
     from hlfuzz.sandbox.dispatch.lane import Lane
@@ -196,6 +196,10 @@ class Engine(Protocol):
     def cpu_state(self) -> dict[str, bytes] | None:
         """All registers of the guest's CPU that the host can read; None where the guest has none of its
         own."""
+        ...
+
+    def meddle(self, change: Change | None) -> int | None:
+        """`hlfuzz.vmm.meddle`; None where the engine shares no memory with the guest."""
         ...
 
     def snapshot(self) -> Template | None:

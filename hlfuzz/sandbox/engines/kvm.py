@@ -27,6 +27,7 @@ from hlfuzz.sandbox.values import canonical_args
 from hlfuzz.vmm import (
     DEFAULT_MEMORY,
     BytesForm,
+    Change,
     Core,
     DispatchedMachine,
     Machine,
@@ -40,6 +41,7 @@ from hlfuzz.vmm import (
     global_values,
     keep_cores,
     kept_core,
+    meddle,
     status,
     take,
     take_core,
@@ -195,6 +197,9 @@ class KvmEngine:
 
     def cpu_state(self) -> dict[str, bytes] | None:
         return vcpu_registers(self._machine)
+
+    def meddle(self, change: Change | None) -> int | None:
+        return meddle(self._machine, change)
 
     def snapshot(self) -> Template | None:
         return take(self._machine, self._guest.name)

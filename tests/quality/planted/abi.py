@@ -14,12 +14,14 @@ import guests
 import hlfuzz.bindings.client
 import hlfuzz.bindings.verified
 import hlfuzz.sandbox.calls
+from hlfuzz.bindings.host import _read_request
+from hlfuzz.bindings.interface import Message
 from hlfuzz.bindings.records import read_header
 from hlfuzz.bindings.verified import VerifiedReader
 from hlfuzz.invariants import Subject, Target
 from hlfuzz.invariants.lying import records
 from hlfuzz.model import Failure
-from hlfuzz.sandbox import CallContext
+from hlfuzz.sandbox import CallContext, Caller
 from hlfuzz.vmm import Machine
 from planted import Planted
 
@@ -135,6 +137,20 @@ def status_only(record: bytes) -> tuple[int, int]:
     return read_header(record)[0], 0
 
 
+def read_again(
+    caller: Caller,
+    pointer: int,
+    length: int,
+    request: Message,
+    name: str,
+    read: Any = _read_request,
+) -> Any:
+    """What is verified is not what is decoded."""
+    read(caller, pointer, length, request, name)
+    decode, _ = records._interface().steps(request.type_name)
+    return decode(caller.read(pointer, length & 0xFFFF_FFFF))
+
+
 FAULTS = (
     Planted(
         "lies-about-length-sometimes",
@@ -221,5 +237,19 @@ FAULTS = (
         partial(
             broken, partial(patch.object, hlfuzz.bindings.client, "read_header", status_only), new_verifiers
         ),
+    ),
+    Planted(
+        "length-read-twice",
+        "double-fetch",
+        Subject.PLATFORM,
+        "the native library reads the length of a result once to check it and once more to copy",
+        partial(broken, partial(native, READ_TWICE)),
+    ),
+    Planted(
+        "request-read-twice",
+        "double-fetch",
+        Subject.PLATFORM,
+        "the typed host verifies a request and then reads it from guest memory again",
+        partial(broken, partial(patch.object, hlfuzz.bindings.host, "_read_request", read_again)),
     ),
 )

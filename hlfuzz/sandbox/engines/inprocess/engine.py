@@ -35,7 +35,7 @@ from hlfuzz.sandbox.engines.inprocess.watchdog import Deadline
 from hlfuzz.sandbox.engines.starting import INITIALIZE, START, exports_initialize, start_error
 from hlfuzz.sandbox.symbols import symbols_of, with_site
 from hlfuzz.sandbox.values import canonical_args
-from hlfuzz.vmm import BytesForm, Core, Piece, Region, Room, Searched, Template
+from hlfuzz.vmm import BytesForm, Change, Core, Piece, Region, Room, Searched, Template
 
 _VALTYPES: Final[dict[str, Callable[[], wasmtime.ValType]]] = {
     "i32": wasmtime.ValType.i32,
@@ -173,6 +173,9 @@ class InProcessEngine:
         return None
 
     def cpu_state(self) -> dict[str, bytes] | None:
+        return None
+
+    def meddle(self, change: Change | None) -> int | None:
         return None
 
     def snapshot(self) -> Template | None:
