@@ -14,7 +14,7 @@ import guests
 import hlfuzz.bindings.client
 import hlfuzz.bindings.verified
 import hlfuzz.sandbox.calls
-from hlfuzz.bindings.host import _read_request
+from hlfuzz.bindings import host
 from hlfuzz.bindings.interface import Message
 from hlfuzz.bindings.records import read_header
 from hlfuzz.bindings.verified import VerifiedReader
@@ -137,18 +137,22 @@ def status_only(record: bytes) -> tuple[int, int]:
     return read_header(record)[0], 0
 
 
-def read_again(
-    caller: Caller,
-    pointer: int,
-    length: int,
-    request: Message,
-    name: str,
-    read: Any = _read_request,
-) -> Any:
+@contextmanager
+def request_read_again() -> Iterator[None]:
     """What is verified is not what is decoded."""
-    read(caller, pointer, length, request, name)
-    decode, _ = records._interface().steps(request.type_name)
-    return decode(caller.read(pointer, length & 0xFFFF_FFFF))
+    again: list[Callable[[], bytes]] = []
+
+    def request_bytes(caller: Caller, pointer: int, length: int, name: str) -> bytes:
+        again[:] = [partial(caller.read, pointer, length & 0xFFFF_FFFF)]
+        return again[0]()
+
+    def read_request(data: bytes, request: Message, name: str, verify: Any = host.read_request) -> Any:
+        verify(data, request, name)
+        decode, _ = records._interface().steps(request.type_name)
+        return decode(again[0]())
+
+    with patch.multiple(host, request_bytes=request_bytes, read_request=read_request):
+        yield
 
 
 FAULTS = (
@@ -250,6 +254,6 @@ FAULTS = (
         "double-fetch",
         Subject.PLATFORM,
         "the typed host verifies a request and then reads it from guest memory again",
-        partial(broken, partial(patch.object, hlfuzz.bindings.host, "_read_request", read_again)),
+        partial(broken, request_read_again),
     ),
 )
