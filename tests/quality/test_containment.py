@@ -9,7 +9,7 @@ import pytest
 import wasmtime
 from needs import require_kvm
 
-from hlfuzz.invariants import Budget, Case, Target, exits, inject, patient, steps
+from hlfuzz.invariants import Budget, Case, Target, exits, hostile, inject, patient, steps
 from hlfuzz.invariants.error_containment import ErrorContainment
 from hlfuzz.invariants.generate import Generator
 
@@ -64,6 +64,8 @@ def test_the_targets_own_host_calls_fail_too(engine: str) -> None:
 
 def test_the_bundled_guests_are_what_their_text_says() -> None:
     assert bytes(wasmtime.wat2wasm(patient.WAT)) == patient.WASM
+    for name, module in hostile.HOSTILE.items():
+        assert bytes(wasmtime.wat2wasm(module.wat)) == module.wasm, name
 
 
 def test_a_finding_can_be_shrunk_and_shows_the_injection(

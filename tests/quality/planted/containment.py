@@ -6,6 +6,7 @@ import errno
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -13,9 +14,10 @@ from unittest.mock import patch
 import guests
 
 from hlfuzz.errors import EnvironmentProblem, SnapshotError
-from hlfuzz.invariants import Subject, Target, exits
+from hlfuzz.guest import Guest
+from hlfuzz.invariants import Subject, Target, bounds, exits
 from hlfuzz.model import HostError, Timeout
-from hlfuzz.sandbox import gate, hostcalls, snapshots
+from hlfuzz.sandbox import box, calls, gate, hostcalls, snapshots
 from hlfuzz.sandbox.engines.kvm import KvmEngine
 from hlfuzz.vmm import Machine, Template, library, template
 from hlfuzz.vmm.library import lib
@@ -209,6 +211,63 @@ def littering(sound: Any) -> Any:
     return save
 
 
+@_in(box, "_micros")
+def late(sound: Any) -> Any:
+    return lambda name, seconds: sound(name, seconds if name == "wall_deadline" else 10 * seconds)
+
+
+@_in(KvmEngine, "_end")
+def unsaid(sound: Any) -> Any:
+    def end(self: Any, outcome: Any) -> Any:
+        sound(self, outcome)
+        return None if isinstance(outcome, Timeout) else outcome
+
+    return end
+
+
+@contextmanager
+def page_more() -> Iterator[Target]:
+    sound: Any = Guest.memory_limit
+    with (
+        patch.object(Guest, "memory_limit", property(lambda self: sound.fget(self) + 65536)),
+        # guests that were booted before have the sound limit
+        patch.object(bounds, "_guest", lru_cache(bounds._guest.__wrapped__)),
+        guests.target(guests.CLEAN_ECHO, "kvm") as target,
+    ):
+        yield target
+
+
+def without(**options: Any) -> Callable[[], AbstractContextManager[Target]]:
+    @_in(Template, "clone")
+    def clone(sound: Any) -> Any:
+        return lambda self, **given: sound(self, **{**given, **options})
+
+    return clone
+
+
+@contextmanager
+def no_output_limit() -> Iterator[Target]:
+    with without(output_bytes=None)() as target, patch.object(calls, "over_output", lambda n, most: None):
+        yield target
+
+
+@_in(hostcalls.Caller, "_spend")
+def unspent(sound: Any) -> Any:
+    return lambda self, count: None
+
+
+@_in(Machine, "kill")
+def unkilled(sound: Any) -> Any:
+    def kill(self: Machine) -> int:
+        lib.hl_test_fault(self.pointer, lib.HL_FAULT_NO_RESET)
+        try:
+            return sound(self)
+        finally:
+            lib.hl_test_fault(self.pointer, 0)
+
+    return kill
+
+
 def _planted(name: str, what: str, open_: Any, invariant: str = "error-containment") -> Planted:
     return Planted(name, invariant, Subject.PLATFORM, what, open_)
 
@@ -233,5 +292,26 @@ FAULTS = (
     ),
     _planted("failed-clone-leaks", "a clone that fails leaves a VM behind", leaking),
     _planted("wordless-failure", "an operation of KVM fails and the message does not say which", wordless),
+    _planted(
+        "deadline-ten-times-late", "a guest is stopped after ten times its deadline", late, "bounds"
+    ),
+    _planted(
+        "timeout-as-return",
+        "a call that was stopped at its deadline seems to have returned",
+        unsaid,
+        "bounds",
+    ),
+    _planted(
+        "memory-limit-off-by-one", "a memory may grow by one page more than allowed", page_more, "bounds"
+    ),
+    _planted("no-output-limit", "a call may give back more bytes than allowed", no_output_limit, "bounds"),
+    _planted(
+        "no-host-call-limit",
+        "a call may reach the host as often as it likes",
+        without(host_calls=None),
+        "bounds",
+    ),
+    _planted("no-read-limit", "a host function may move more bytes than allowed", unspent, "bounds"),
+    _planted("state-left-by-limit", "memory is not restored when a limit ends a call", unkilled, "bounds"),
     _planted("half-a-snapshot-file", "a save that fails leaves a temporary file behind", littering),
 )
