@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final
 
 from hlfuzz.invariants.record import Record
@@ -24,6 +25,9 @@ LOWEST_POINTER: Final = 1024
 """Below this no linker places data (wasm-ld's default `--global-base`), so a smaller number is no pointer."""
 
 POINTER_ALIGNMENT: Final = 4
+
+LONG_RUN: Final = 8
+"""From this many equal bytes on, text shows how many there are instead of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +185,23 @@ def observation_text(observation: Observation, *, limit: int = 96) -> str:
 
 
 def bytes_text(data: bytes, limit: int = 96) -> str:
-    """`data` as a Python bytes literal, shortened to `limit` bytes."""
-    return repr(data) if len(data) <= limit else f"{data[:limit]!r}… ({len(data)} bytes)"
+    """`data` as Python would write it, with a run of equal bytes as a product, shortened to `limit` bytes."""
+    parts: list[str] = []
+    literal, spent = b"", 0
+    for byte, run in groupby(data):
+        count = sum(1 for _ in run)
+        if count >= LONG_RUN:
+            parts += [repr(literal)] if literal else []
+            parts.append(f"{bytes([byte])!r} * {count}")
+            literal, spent = b"", spent + LONG_RUN
+        else:
+            literal += bytes([byte]) * count
+            spent += count
+        if spent > limit:
+            literal = literal[: len(literal) - (spent - limit)]
+            break
+    parts += [repr(literal)] if literal or not parts else []
+    return " + ".join(parts) + (f"… ({len(data)} bytes)" if spent > limit else "")
 
 
 def call_text(call: Call) -> str:

@@ -30,7 +30,8 @@ def shell(installed: Installed, tmp_path: Path):
     """Runs a command line as a reader would, in one folder; exit code 1 (findings) must be expected."""
     tools = tmp_path / "tools"
     tools.mkdir()
-    (tools / "hlfuzz").symlink_to(installed.bin / "hlfuzz")
+    for program in ("hlfuzz", "pytest"):
+        (tools / program).symlink_to(installed.bin / program)
     # The C compiler comes with this environment, and is not part of an installation.
     (tools / "python").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     (tools / "python").chmod(0o755)
@@ -104,6 +105,38 @@ def test_the_tutorial_runs_from_its_first_line_to_its_last(
     shutil.copy(tmp_path / "sum.wasm", tmp_path / "sum-fixed.wasm")
     for command, _ in commands(reproducing):
         shell(command, exit_code=1)
+
+
+def test_the_tutorial_from_an_empty_folder_to_an_isolation_test_runs(
+    shell, installed: Installed, tmp_path: Path
+) -> None:
+    installed.run("python", "-m", "pip", "install", "--quiet", "pytest", cwd=tmp_path)
+    page = blocks("docs/tutorial-isolation.md")
+    assert [b.language for b in page] == ["c", "console", "toml", *["console"] * 2, "c", *["console"] * 2]
+    source, compiling, settings, checking, keeping, mended, again, pipeline = page
+    (tmp_path / "filter.c").write_text(source.text)
+    (tmp_path / "pyproject.toml").write_text(settings.text)
+    ((compile_it, _),) = commands(compiling)
+    shell(compile_it)
+    ((check, _),) = commands(checking)
+    accused = shell(check, exit_code=1)
+    assert re.search(r"tenant-independence +guest +violated", accused)
+    assert "hands 32 bytes of an earlier tenant's on_data to the next tenant" in accused
+    assert (tmp_path / "report.html").is_file()
+
+    (copy, _), (failing, _) = commands(keeping)
+    shell(copy)
+    assert "Finding: tenant-independence" in shell(failing, exit_code=1)
+
+    *kept, last, closing = source.text.splitlines()
+    assert last.strip() == "write(reply, sizeof reply);"
+    (tmp_path / "filter.c").write_text("\n".join([*kept, mended.text.rstrip(), closing]))
+    (compile_again, _), (passing, _), (check_again, _) = commands(again)
+    shell(compile_again)
+    assert "1 passed" in shell(passing)
+    assert "violated" not in shell(check_again)
+    ((run_all, _),) = commands(pipeline)
+    assert "failed" not in shell(run_all)
 
 
 def test_the_tutorial_from_schema_to_call_runs_from_its_first_line_to_its_last(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hlfuzz.invariants import HostCall, Observation
-from hlfuzz.invariants.observe import difference, observation_key
+from hlfuzz.invariants.observe import bytes_text, difference, observation_key
 from hlfuzz.invariants.tenant_independence import leak
 from hlfuzz.model import Exited, Float64, Ok, Timeout, Trap
 
@@ -54,3 +54,22 @@ def test_a_leak_is_the_longest_run_of_the_secret() -> None:
     assert leak(secret, b"..opab..") == b"opab"  # a window may hold the secret more than once
     assert leak(secret, secret * 2) == secret
     assert leak(secret, b"") == b""
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "b''"),
+        (b"abc", "b'abc'"),
+        (b"\x1d" + bytes(63), r"b'\x1d' + b'\x00' * 63"),
+        (bytes(7) + b"x", r"b'\x00\x00\x00\x00\x00\x00\x00x'"),
+        (b"x" * 1000, "b'x' * 1000"),
+        (b"ab" * 30, f"{b'ab' * 8!r}… (60 bytes)"),
+        (b"ab" * 8 + bytes(100) + b"c", f"{b'ab' * 8!r} + b'\\x00' * 100… (117 bytes)"),
+        (b"ab" * 8, repr(b"ab" * 8)),
+    ],
+)
+def test_bytes_are_written_as_python_with_runs_as_products(data: bytes, text: str) -> None:
+    assert bytes_text(data, limit=16) == text
+    if "…" not in text:
+        assert eval(text) == data
