@@ -81,6 +81,7 @@ if TYPE_CHECKING:
         WasiActivity,
         WasiCall,
     )
+    from hlfuzz.testing.given import given_calls
 
 __version__ = "0.1.0"
 
@@ -150,6 +151,7 @@ __all__ = [
     "WasiCall",
     "WrongThread",
     "assert_holds",
+    "given_calls",
     "invariants",
 ]
 
@@ -228,6 +230,7 @@ _PLACES = {
         "WasiActivity",
         "WasiCall",
     ),
+    "hlfuzz.testing.given": ("given_calls",),
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
 _SUBMODULES = ("errors", "guest", "invariants", "model", "sandbox")

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from hlfuzz.testing.options import ALL, ROOT, SEED_INPUT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hlfuzz.guest import Guest
+    from hlfuzz.sandbox import Pool, Provider, Sandbox
+    from hlfuzz.testing.checking import Checking
     from hlfuzz.testing.state import State
 
+_FIXTURES = frozenset({"hlfuzz_sandbox", "hlfuzz_pool", "hlfuzz_checked"})
 _WANTED = pytest.StashKey[list[str]]()
 
 
@@ -62,6 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "hlfuzz(engine, reset, timeout, guest, target): how the hlfuzz fixtures of this test open its guest",
     )
     config.addinivalue_line("markers", "hlfuzz_invariants(*checkers): made by @hlfuzz.invariants")
+    config.addinivalue_line("markers", "hlfuzz_client(class): made by @hlfuzz.given_calls")
     wanted = [arg for arg in config.args if arg.startswith(f"{ROOT}::")]
     config.stash[_WANTED] = wanted
     if wanted:
@@ -122,6 +129,75 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         from hlfuzz.testing.items import divide_time
 
         divide_time(session.items)
+
+
+@pytest.fixture
+def hlfuzz_guest(request: pytest.FixtureRequest) -> Guest:
+    """The guest of the test: of its mark, `hlfuzz(guest=…)` or `hlfuzz(target=…)`, or of the only target."""
+    from hlfuzz.testing.fixtures import open_guest
+
+    return open_guest(request.node)
+
+
+@pytest.fixture
+def hlfuzz_host() -> Mapping[str, Provider]:
+    """Host functions of the test's sandboxes by "module.name"; override it to give some. For what it leaves
+    out there are the stand-ins of the target."""
+    return {}
+
+
+@pytest.fixture
+def hlfuzz_sandbox(
+    request: pytest.FixtureRequest, hlfuzz_guest: Guest, hlfuzz_host: Mapping[str, Provider]
+) -> Generator[Sandbox]:
+    """An open sandbox with the test's guest, whose calls are recorded."""
+    from hlfuzz.testing.fixtures import open_sandbox
+
+    yield from open_sandbox(request.node, hlfuzz_guest, hlfuzz_host)
+
+
+@pytest.fixture
+def hlfuzz_pool(
+    request: pytest.FixtureRequest, hlfuzz_guest: Guest, hlfuzz_host: Mapping[str, Provider]
+) -> Generator[Pool]:
+    """A pool of two sandboxes with the test's guest."""
+    from hlfuzz.testing.fixtures import open_pool
+
+    yield from open_pool(request.node, hlfuzz_guest, hlfuzz_host)
+
+
+@pytest.fixture
+def hlfuzz_checked(
+    request: pytest.FixtureRequest, hlfuzz_guest: Guest, hlfuzz_host: Mapping[str, Provider]
+) -> Generator[Checking]:
+    """What judges the calls of a test with `@hlfuzz.invariants`; such a test uses it by itself."""
+    from hlfuzz.testing.checking import open_checking
+
+    yield from open_checking(request.node, hlfuzz_guest, hlfuzz_host)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    result = yield
+    if "hlfuzz_checked" in pyfuncitem.funcargs:
+        cast("Checking", pyfuncitem.funcargs["hlfuzz_checked"]).judge()
+    return result
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Workers of pytest-xdist run no more guests at once than the CPUs carry. They wait before the timer of
+    pytest-timeout starts."""
+    if not hasattr(item.config, "workerinput") or not _runs_guest(item):
+        return (yield)
+    from hlfuzz.testing.slots import slot
+
+    with slot():
+        return (yield)
+
+
+def _runs_guest(item: pytest.Item) -> bool:
+    return item.nodeid.startswith(f"{ROOT}::") or not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 @pytest.hookimpl(wrapper=True)

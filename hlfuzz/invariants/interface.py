@@ -117,7 +117,8 @@ def refuse_missing(
         raise UsageError(
             f"the module needs {count} that nobody provides ({listed}): "
             "allow stand-ins that record the call and return zeros, one by one with "
-            f"{example}, all with --stub-imports, or in hlfuzz.toml under [host]"
+            f"{example}, all with --stub-imports, or in hlfuzz.toml under [host]; in pytest, the fixture "
+            "hlfuzz_host gives real ones"
         )
 
 

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from hlfuzz.bindings import Interface as Schema
 from hlfuzz.errors import UsageError
 from hlfuzz.guest import Guest
 from hlfuzz.invariants.config import Config, HostMode, find_config, load_config
-from hlfuzz.invariants.interface import describe_interface, refuse_missing
+from hlfuzz.invariants.interface import Interface, describe_interface, refuse_missing
 from hlfuzz.invariants.project import MAX_TIMEOUT, Project, ProjectTarget
 from hlfuzz.invariants.seeds import read_seeds
 from hlfuzz.invariants.tables import suggestion
 from hlfuzz.invariants.target import EngineName, Target
-from hlfuzz.sandbox import Wasi
+from hlfuzz.invariants.typed import Typed, describe_typed
+from hlfuzz.sandbox import Provider, Wasi
 
 
 def find_target(project: Project, name: str) -> ProjectTarget:
@@ -39,14 +41,17 @@ def open_project_target(
     timeout: float | None = None,
     methods: tuple[str, ...] = (),
     host: Mapping[str, HostMode] | None = None,
+    providers: Mapping[str, Provider] | None = None,
+    schema: Typed | None = None,
 ) -> Target:
     """Loads a target's module and everything that is needed to call it.
 
     `target`: a configured name, a module's file, or what `find_target` gave. `engine` and `timeout` (CPU
     seconds of one call) go before what the settings say; `methods` limits what is called to these; `host`
-    allows further stand-ins.
+    allows further stand-ins; `providers` are real ones, as in `Target`; `schema` goes
+    before that of the settings.
 
-    Raises: UsageError, ModuleError.
+    Raises: UsageError, ModuleError, SchemaError; LinkError when the guest was built for another schema.
     """
     found = find_target(project, target) if isinstance(target, str) else target
     seconds = timeout or found.timeout or project.timeout
@@ -55,10 +60,8 @@ def open_project_target(
     if not found.module.is_file():
         raise UsageError(f"no module ({found.module}, target {found.name!r}): build it, or mend its path")
     guest = Guest.load(found.module)
-    interface = describe_interface(
-        guest.info, _config(found), only=methods, host=host, stub_imports=found.stub_imports
-    )
-    refuse_missing(guest.info, interface, wasi=found.wasi)
+    interface = _interface(found, guest, methods, host, schema)
+    refuse_missing(guest.info, interface, wasi=found.wasi, given=providers or ())
     return Target(
         guest,
         interface,
@@ -66,7 +69,25 @@ def open_project_target(
         deadline=seconds,
         seeds=[seed for folder in found.corpus for seed in read_seeds(folder)],
         wasi=Wasi(allow="all") if found.wasi else None,
+        host=providers,
+        native=None if found.native is None else Guest.from_elf(found.native),
     )
+
+
+def _interface(
+    target: ProjectTarget,
+    guest: Guest,
+    methods: tuple[str, ...],
+    host: Mapping[str, HostMode] | None,
+    schema: Typed | None,
+) -> Interface:
+    config = _config(target)
+    if schema is None and target.schema is not None:
+        schema = Typed(Schema.load(target.schema))
+    if schema is not None:
+        config = replace(config, host={**config.host, **(host or {})})
+        return describe_typed(guest, schema, config, only=methods)
+    return describe_interface(guest.info, config, only=methods, host=host, stub_imports=target.stub_imports)
 
 
 def _config(target: ProjectTarget) -> Config:

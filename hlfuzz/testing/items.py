@@ -134,7 +134,7 @@ class InvariantItem(pytest.Item):
             budget = Budget(self._seconds(), MAX_RUNS)
             verdict = examine(invariant, target, Random(f"{seed} {invariant.id}"), budget)
         except HlfuzzError as error:
-            pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
+            raise pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False) from None
         self._verdict = verdict
         self._note(verdict=verdict.status, runs=verdict.runs)
         if verdict.status is Status.BROKEN:

@@ -98,6 +98,10 @@ class State:
         found = {target.name: target for target in (find_target(project, name) for name in names)}
         return list(found.values())
 
+    def find(self, name: str) -> ProjectTarget:
+        """A target by its name or its module's file. Raises: UsageError."""
+        return find_target(self.project, name)
+
     def invariants(self, target: ProjectTarget) -> list[Invariant]:
         """Its checkers, in the order of a report. Raises: UsageError for an unknown one."""
         only = cast("Sequence[str]", self._config.getoption("hlfuzz_invariants"))

@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-# Before any run inside a run: such a run forgets what it was the first to import.
+# A run inside a run forgets what it was the first to import, and would begin by importing it again.
+import hlfuzz.fuzz
+import hlfuzz.testing.checking
+import hlfuzz.testing.given
+import hlfuzz.testing.items
+import hlfuzz.testing.slots  # noqa: F401
 
 PLUGIN = (
     () if any(e.name == "hlfuzz" for e in entry_points(group="pytest11")) else ("-p", "hlfuzz.pytest_plugin")
@@ -23,6 +28,9 @@ CLEAN = """(module (import "env" "write" (func $write (param i32 i32))) (memory 
 REMEMBERS = """(module (global $n (mut i32) (i32.const 0))
   (func (export "bump") (global.set $n (i32.add (global.get $n) (i32.const 1))))
   (func (export "total") (result i32) (global.get $n)))"""
+
+ASKS = """(module (import "env" "now" (func $now (result i32)))
+  (func (export "time") (result i32) (call $now)))"""
 
 
 class Project:

@@ -34,7 +34,7 @@ PUBLIC = {
         "GuestExited", "GuestLimitExceeded",
     },
     "findings": {"Finding", "assert_holds"},
-    "pytest": {"invariants"},
+    "pytest": {"invariants", "given_calls"},
 }  # fmt: skip
 
 

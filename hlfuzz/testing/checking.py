@@ -1,0 +1,226 @@
+"""Judges what a test with `@hlfuzz.invariants` called: the fixture `hlfuzz_checked`."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Final
+
+import pytest
+
+from hlfuzz.errors import Finding, UsageError
+from hlfuzz.fuzz import save
+from hlfuzz.fuzz.check import MAX_RUNS
+from hlfuzz.guest import Guest
+from hlfuzz.invariants import (
+    INVARIANTS,
+    Budget,
+    Case,
+    Fault,
+    Invariant,
+    Secret,
+    Status,
+    Target,
+    Verdict,
+    examine,
+)
+from hlfuzz.invariants.case import vector_index
+from hlfuzz.invariants.decorator import MARK
+from hlfuzz.invariants.generate import SECRET_BYTES
+from hlfuzz.invariants.generate import Generator as CaseGenerator
+from hlfuzz.sandbox import Provider
+from hlfuzz.testing.fixtures import plainly, setting_of
+from hlfuzz.testing.recorded import RecordedSandbox
+from hlfuzz.testing.text import finding_text
+
+MAX_DERIVED: Final = 8
+"""Cases with a secret that are made of one recorded case."""
+
+_active: list[Checking] = []
+
+
+def active() -> Checking | None:
+    """That of the test that is running, if it uses the fixture."""
+    return _active[-1] if _active else None
+
+
+def open_checking(item: pytest.Item, guest: Guest, host: Mapping[str, Provider]) -> Generator[Checking]:
+    """For `hlfuzz_checked`."""
+    with plainly():
+        target = setting_of(item).open(guest, host)
+    with target:
+        _active.append(Checking(item, target))
+        try:
+            yield _active[-1]
+        finally:
+            _active.pop()
+
+
+class Checking:
+    """The checkers of one test, and the target on which they run its calls again, in other sandboxes."""
+
+    def __init__(self, item: pytest.Item, target: Target) -> None:
+        self.target = target
+        self._item = item
+        self._state = setting_of(item).state
+        marked = [one for mark in item.iter_markers(MARK) for one in mark.args]
+        self._checkers: list[Invariant] = list({checker.id: checker for checker in marked}.values())
+        self._examples = 0
+
+    @property
+    def box(self) -> RecordedSandbox | None:
+        """The test's own sandbox, if it uses one. Raises: UsageError for one that does not record."""
+        box = getattr(self._item, "funcargs", {}).get("hlfuzz_sandbox")
+        if box is not None and not isinstance(box, RecordedSandbox):
+            raise UsageError(
+                f"the fixture hlfuzz_sandbox is not the plugin's ({self._item.nodeid}): its calls are not "
+                "recorded; override hlfuzz_guest and hlfuzz_host, or mark the test, instead"
+            )
+        return box
+
+    def begin_example(self) -> None:
+        """The next example starts from a fresh sandbox."""
+        if (box := self.box) is not None:
+            box.restart()
+
+    def judge_example(self, cases: Sequence[Case]) -> None:
+        """Probe one example's calls: those that it made, else `cases`. Hypothesis makes small what fails.
+
+        Raises: Finding.
+        """
+        self._examples += 1
+        box = self.box
+        made = (box.cases() if box is not None else []) or list(cases)
+        for checker in self._checkers:
+            with plainly():
+                fault = self._probe(checker, made)
+            if fault is not None:
+                raise self._finding(fault, len(made))
+
+    def judge(self) -> None:
+        """Judge what the test called, or generated calls when it called nothing.
+
+        Raises: Finding for a violated invariant. The test fails when a checker is broken, and is skipped when
+        one cannot be asked here and the others have found nothing.
+        """
+        if not self._checkers or self._examples:
+            return
+        unasked: list[str] = []
+        self._note(invariant=",".join(c.id for c in self._checkers), seed=self._state.seed)
+        with plainly():
+            box = self.box
+            cases = [] if box is None else box.cases()
+        for checker in self._checkers:
+            with plainly():
+                verdict = self._verdict(checker, cases)
+            self._conclude(checker, verdict)
+            if verdict.status is Status.NOT_APPLICABLE:
+                unasked.append(f"{checker.id}: {verdict.detail}")
+        if unasked:
+            self._note(verdict=Status.NOT_APPLICABLE)
+            pytest.skip("; ".join(unasked))
+        self._note(verdict=Status.HELD)
+
+    def _verdict(self, checker: Invariant, cases: Sequence[Case]) -> Verdict:
+        seed = Random(f"{self._state.seed} {checker.id}")
+        budget = Budget(self._state.time / len(INVARIANTS), MAX_RUNS)
+        own = _own_cases(checker, self.target)
+        verdict = Verdict(Status.HELD, 0)
+        if cases:
+            given = [d for case in cases for d in _derived(case, self.target, seed)] if own else cases
+            verdict = examine(_given(checker, given), self.target, seed, budget) if given else verdict
+        if verdict.status is Status.HELD and (own or not cases):
+            # Its cases are not of the kind that a test makes, so the test's calls alone would show nothing.
+            again = examine(checker, self.target, seed, budget)
+            verdict = replace(again, runs=again.runs + verdict.runs)
+        return verdict
+
+    def _conclude(self, checker: Invariant, verdict: Verdict) -> None:
+        if verdict.status is Status.BROKEN:
+            self._note(verdict=Status.BROKEN)
+            pytest.fail(verdict.detail, pytrace=False)
+        if verdict.status is Status.VIOLATED:
+            assert verdict.fault is not None
+            raise self._finding(verdict.fault, verdict.runs)
+
+    def _probe(self, checker: Invariant, cases: Sequence[Case]) -> Fault | None:
+        """The first fault that also shows under strict reset."""
+        if reason := checker.unfit(self.target):
+            pytest.skip(f"{checker.id}: {reason}")
+        if _own_cases(checker, self.target):
+            rng = Random(0)
+            cases = [derived for case in cases for derived in _derived(case, self.target, rng)]
+        for case in cases:
+            fault = checker.probe(self.target, case)
+            fault = fault and checker.probe(self.target, fault.case, strict=True)
+            if fault is not None:
+                return fault
+        return None
+
+    def _finding(self, fault: Fault, runs: int) -> Finding:
+        seed = self._state.seed
+        setting = setting_of(self._item)
+        name = setting.target.name if setting.target is not None else self.target.guest.name
+        saved = save(self._state.store(name), self.target, fault, seed=seed)
+        self._note(verdict=Status.VIOLATED, signature=fault.signature, finding=saved.path)
+        again = None if self.target.host else saved.path
+        text = finding_text(self.target, fault, seed=seed, runs=runs, path=again)
+        return Finding(text, signature=fault.signature, reproducer=saved.path)
+
+    def _note(self, **properties: object) -> None:
+        mine = {f"hlfuzz.{name}": str(value) for name, value in properties.items()}
+        kept = [(name, value) for name, value in self._item.user_properties if name not in mine]
+        self._item.user_properties[:] = [*kept, *mine.items()]
+
+
+class _Given(Invariant):
+    """A checker that is given its cases. A subclass is made for each, so that messages have its class."""
+
+    def __init__(self, checker: Invariant, cases: Sequence[Case]) -> None:
+        self.id, self.subject, self.doc = checker.id, checker.subject, checker.doc  # type: ignore[misc]
+        self._checker = checker
+        self._cases = cases
+
+    def cases(self, target: Target, generator: CaseGenerator) -> Iterator[Case]:
+        return iter(self._cases)
+
+    def unfit(self, target: Target) -> str:
+        return self._checker.unfit(target)
+
+    def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
+        return self._checker.probe(target, case, strict=strict)
+
+
+def _given(checker: Invariant, cases: Sequence[Case]) -> Invariant:
+    return type(type(checker).__name__, (_Given,), {})(checker, cases)
+
+
+def _own_cases(checker: Invariant, target: Target) -> bool:
+    """Does it judge only cases that no test makes: with a secret, several sandboxes, an experiment?"""
+    generator = CaseGenerator(target.interface, Random(0), target.seeds)
+    case = next(iter(checker.cases(target, generator)), None)
+    if case is None:
+        return True
+    exported = {e.name for e in target.guest.info.functions_exported}
+    plain = case.secret is None and case.injection is None and not case.boxes
+    return not plain or any(call.function not in exported for call in case.calls)
+
+
+def _derived(case: Case, target: Target, rng: Random) -> list[Case]:
+    """The case with a secret in each of its byte vectors in turn: from another tenant of its context, and
+    from a tenant of another sandbox. None of a target with a schema, whose records a secret would damage."""
+    if target.interface.typed is not None:
+        return []
+    generator = CaseGenerator(target.interface, rng)
+    calls = case.calls if len(case.calls) > 1 else case.calls * 2
+    made: list[Case] = []
+    for at, call in enumerate(calls):
+        index = vector_index(call)
+        size = len(call.args[index]) if index >= 0 else 0  # type: ignore[arg-type]
+        if size < SECRET_BYTES:
+            continue
+        slot = Secret(at, 0, size, generator.secret(), generator.secret())
+        one = Case(calls, secret=slot)
+        made += [one, replace(one, boxes=tuple(int(n == at) for n in range(len(calls))))]
+    return made[:MAX_DERIVED]
