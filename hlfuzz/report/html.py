@@ -16,6 +16,9 @@ from hlfuzz.report.text import visible
 if TYPE_CHECKING:
     from jinja2 import Template
 
+BRIEF: Final = 240
+"""Characters of a name or title; evidence and calls are shown at greater length."""
+
 _SIGNS: Final = {
     Status.HELD: "✓",
     Status.VIOLATED: "✗",
@@ -72,7 +75,12 @@ def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, finalize=_finalize
     )
+    environment.filters["brief"] = _brief
     return environment.get_template("check.html.j2")
+
+
+def _brief(text: object) -> str:
+    return visible(str(text), BRIEF)
 
 
 def _finalize(value: object) -> object:

@@ -292,9 +292,7 @@ FAULTS = (
     ),
     _planted("failed-clone-leaks", "a clone that fails leaves a VM behind", leaking),
     _planted("wordless-failure", "an operation of KVM fails and the message does not say which", wordless),
-    _planted(
-        "deadline-ten-times-late", "a guest is stopped after ten times its deadline", late, "bounds"
-    ),
+    _planted("deadline-ten-times-late", "a guest is stopped after ten times its deadline", late, "bounds"),
     _planted(
         "timeout-as-return",
         "a call that was stopped at its deadline seems to have returned",
