@@ -51,12 +51,19 @@ class DataMap:
         found = _segments(section(wasm, _DATA) or b"", _data_names(custom_section(wasm, "name") or b""))
         self._segments = sorted(found, key=lambda s: (s.memory, s.offset))
         self._starts = [(s.memory, s.offset) for s in self._segments]
-        self._memories = _exported_memories(section(wasm, _EXPORTS) or b"")
+        self._exports = _exported_memories(section(wasm, _EXPORTS) or b"")
+        self._memories: dict[int, str] = {}
+        for name, index in self._exports.items():
+            self._memories.setdefault(index, name)
 
     def memory(self, index: int) -> str:
         """What a person calls the memory: by its first export, or by its index."""
         name = self._memories.get(index)
         return f"memory {index}" if name is None else f"memory {name!r}"
+
+    def index(self, export: str) -> int:
+        """The index of an exported memory. Raises `KeyError`."""
+        return self._exports[export]
 
     def segment(self, memory: int, offset: int) -> Segment | None:
         """The data segment that was written there when the module was instantiated; the last of several."""
@@ -75,14 +82,14 @@ class DataMap:
         return where if found is None else f"{where}, {found} +{offset - found.offset:#x}"
 
 
-def _exported_memories(data: bytes) -> dict[int, str]:
-    """First export name of each memory, by index."""
+def _exported_memories(data: bytes) -> dict[str, int]:
+    """Index of each exported memory, by name in the order of the exports."""
     reader = Reader(data)
-    found: dict[int, str] = {}
+    found: dict[str, int] = {}
     for _ in range(reader.number() if data else 0):
         name, kind, index = reader.name(), reader.byte(), reader.number()
         if kind == _MEMORY:
-            found.setdefault(index, name)
+            found[name] = index
     return found
 
 

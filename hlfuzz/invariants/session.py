@@ -119,6 +119,13 @@ class Session:
         """Size of the default linear memory, 0 when none is exported."""
         return self.box.memory().size if self.box.guest.default_memory() else 0
 
+    def memory_sizes(self) -> dict[str, int]:
+        """Bytes of each exported memory, by name; a native guest, which may not read all of its own, has
+        none."""
+        info = self.box.guest.info
+        exports = () if self.box.guest.kind == "elf" else info.exports
+        return {e.name: self.box.memory(e.name).size for e in exports if e.kind is ExternKind.MEMORY}
+
     def write(self, data: bytes) -> bool:
         """Writes to the guest's memory from outside, and resets; False where there is no place for that."""
         if self.box.guest.kind == "elf":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeVar, cast
@@ -39,6 +40,16 @@ class Closable(Protocol):
 
 
 _Kept = TypeVar("_Kept", bound=Closable)
+
+
+@dataclass(frozen=True, slots=True)
+class Pristine:
+    """A sandbox at its snapshot: registers of its CPU (none in-process), bytes of each exported memory, and
+    `Session.state_digest`."""
+
+    registers: Mapping[str, bytes]
+    sizes: Mapping[str, int]
+    digest: str
 
 
 class Target:
@@ -170,10 +181,16 @@ class Target:
         return cast("_Kept", self._keep[name])
 
     @cached_property
+    def pristine(self) -> Pristine:
+        """What is known of a sandbox that was opened and never called."""
+        with self.open(reset="strict") as fresh:
+            registers = dict(fresh.box.cpu_state()) if fresh.is_kvm else {}
+            return Pristine(registers, fresh.memory_sizes(), fresh.state_digest())
+
+    @property
     def pristine_digest(self) -> str:
         """`Session.state_digest` of a sandbox that was opened and never called."""
-        with self.open() as fresh:
-            return fresh.state_digest()
+        return self.pristine.digest
 
     @cached_property
     def memory_bytes(self) -> int:

@@ -400,9 +400,9 @@
 #define HL_FAULT_FORGET_MXCSR 64
 
 /**
- * A strict reset leaves segments and control registers alone.
+ * After a reset the host goes on saying how large the default memory was.
  */
-#define HL_FAULT_FORGET_SYSTEM 128
+#define HL_FAULT_FORGET_SIZE 128
 
 /**
  * The first page of memory is one with every other sandbox of this process that has this fault.
@@ -428,6 +428,11 @@
  * Data selectors that the guest loads stay in the thread that runs it, until the sandbox is closed.
  */
 #define HL_FAULT_KEEP_SELECTORS 4096
+
+/**
+ * A reset leaves alone what the host wrote to guest memory.
+ */
+#define HL_FAULT_FORGET_HOST_WRITES 8192
 
 /**
  * A byte-vector call reads the length of its result once to check it and once more to use it.

@@ -173,8 +173,8 @@ pub const HL_FAULT_FORGET_MAILBOX: u32 = 16;
 pub const HL_FAULT_FORGET_VECTORS: u32 = 32;
 /// A strict reset leaves MXCSR alone.
 pub const HL_FAULT_FORGET_MXCSR: u32 = 64;
-/// A strict reset leaves segments and control registers alone.
-pub const HL_FAULT_FORGET_SYSTEM: u32 = 128;
+/// After a reset the host goes on saying how large the default memory was.
+pub const HL_FAULT_FORGET_SIZE: u32 = 128;
 /// The first page of memory is one with every other sandbox of this process that has this fault.
 pub const HL_FAULT_SHARE_PAGE: u32 = 256;
 /// Each reset changes a byte of code.
@@ -185,6 +185,8 @@ pub const HL_FAULT_SPOIL_TABLES: u32 = 1024;
 pub const HL_FAULT_SPOIL_SNAPSHOT: u32 = 2048;
 /// Data selectors that the guest loads stay in the thread that runs it, until the sandbox is closed.
 pub const HL_FAULT_KEEP_SELECTORS: u32 = 4096;
+/// A reset leaves alone what the host wrote to guest memory.
+pub const HL_FAULT_FORGET_HOST_WRITES: u32 = 8192;
 
 /// A byte-vector call reads the length of its result once to check it and once more to use it.
 pub const HL_FAULT_READ_TWICE: u32 = 1 << 16;

@@ -15,12 +15,14 @@ pub struct Faults {
     pub do_nothing: bool,
     /// A strict reset leaves the mailbox alone.
     pub forget_mailbox: bool,
+    /// The host goes on saying how large the default memory was.
+    pub forget_size: bool,
+    /// A reset leaves alone what the host wrote to guest memory.
+    pub forget_host_writes: bool,
     /// A strict reset leaves x87, SSE and AVX state alone.
     pub forget_vectors: bool,
     /// A strict reset leaves MXCSR alone.
     pub forget_mxcsr: bool,
-    /// A strict reset leaves segments and control registers alone.
-    pub forget_system: bool,
     /// The first page of memory is one with every other sandbox of this process that has this fault.
     pub share_page: bool,
     /// Each reset changes a byte of code.
@@ -36,15 +38,13 @@ pub struct Faults {
 impl Faults {
     /// Does a strict reset set other registers than the snapshot's?
     pub(crate) fn in_registers(&self) -> bool {
-        self.forget_vectors || self.forget_mxcsr || self.forget_system
+        self.forget_vectors || self.forget_mxcsr
     }
 
     /// `now` with what a reset that forgets takes from the snapshot.
     pub(crate) fn mix(&self, mut now: Registers, snapshot: &Registers) -> Registers {
         now.regs = snapshot.regs;
-        if !self.forget_system {
-            now.sregs = snapshot.sregs;
-        }
+        now.sregs = snapshot.sregs;
         if !self.forget_vectors {
             let kept = xsave::area(&now.xsave)[MXCSR].to_vec();
             let area = xsave::area_mut(&mut now.xsave);

@@ -51,6 +51,8 @@ impl Layout {
             "the null page"
         } else if address < map::BOOT {
             "supervisor pages"
+        } else if address < map::BOOT + map::PAGE {
+            "the boot record"
         } else if self.text.iter().any(inside) {
             "text"
         } else if inside(&self.artifact) {

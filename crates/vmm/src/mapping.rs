@@ -132,24 +132,21 @@ impl Mapping {
         }
     }
 
-    /// For tests: maps one page, which all that call this share, in the place of page `page`. It has the content that it
-    /// had here when it was first shared.
+    /// For tests: maps one page, which all that call this share, in the place of page `page`. It gets the content that it
+    /// has here.
     pub(crate) fn share_page(&self, page: u64) -> Result<()> {
         static SHARED: Mutex<Option<File>> = Mutex::new(None);
         let Some(at) = self.range(page * 4096, 4096) else { return Ok(()) };
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = match &*shared {
-            Some(file) => file,
-            None => {
-                let file = memory_file(4096)?;
-                // SAFETY: a page of this mapping, and nobody writes it meanwhile.
-                let content = unsafe { std::slice::from_raw_parts(at, 4096) };
-                file.write_all_at(content, 0).map_err(|error| Error::os("sharing a page", &error))?;
-                shared.insert(file)
-            }
-        };
+        if shared.is_none() {
+            *shared = Some(memory_file(4096)?);
+        }
+        let Some(file) = &*shared else { return Ok(()) };
+        // SAFETY: a page of this mapping, and nobody writes it meanwhile.
+        let content = unsafe { std::slice::from_raw_parts(at, 4096) };
+        file.write_all_at(content, 0).map_err(|error| Error::os("sharing a page", &error))?;
         let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED);
-        // SAFETY: a page of this mapping, which a device may use: it is told that the page is another.
+        // SAFETY: a page of this mapping; a VM that runs on it is told by the kernel that it is another.
         if unsafe { libc::mmap(at.cast(), 4096, prot, flags, file.as_raw_fd(), 0) } == libc::MAP_FAILED {
             return Err(Error::last_os("sharing a page"));
         }
@@ -181,8 +178,8 @@ impl Mapping {
         Some(pages)
     }
 
-    /// As `own_pages`; also pages of which just the file has something.
-    fn resident(&self) -> Result<Vec<u8>> {
+    /// As `own_pages`; also pages that nobody has looked at here and that a file has something for.
+    pub fn resident(&self) -> Result<Vec<u8>> {
         let mut pages = vec![0u8; self.len.div_ceil(4096)];
         // SAFETY: one byte a page, as mincore wants.
         if unsafe { libc::mincore(self.start.as_ptr().cast(), self.len, pages.as_mut_ptr()) } != 0 {

@@ -242,7 +242,8 @@ impl HotSet {
         spoil(faults.spoil_text, padding, change());
         spoil(faults.spoil_tables, map::TABLE_POOL + 1, 2); // bit 9 of an entry, which is the software's own
         if faults.spoil_snapshot {
-            snapshot.spoil(map::BOOT + map::PAGE - 1, change());
+            // below the stack pointer of a Wasm runtime that waits; each reset copies this page
+            snapshot.spoil(map::RUNTIME_DATA, change());
         }
     }
 }

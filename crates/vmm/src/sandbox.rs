@@ -305,7 +305,9 @@ impl Sandbox {
         {
             thread.resume();
         }
-        self.memory = self.first_memory;
+        if !self.faults.forget_size {
+            self.memory = self.first_memory;
+        }
         self.verify_if_due()
     }
 

@@ -83,7 +83,9 @@ impl Sandbox {
         self.touched();
         let start = to as usize - self.ram.as_ptr() as usize;
         for page in start / PAGE..=(start + bytes.len() - 1) / PAGE {
-            self.hot.insert(page as u32);
+            if !self.faults.forget_host_writes {
+                self.hot.insert(page as u32);
+            }
         }
         // SAFETY: `view` checked the range; the guest is at rest or waits.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };

@@ -1,0 +1,184 @@
+"""Resets that forget something, and sandboxes that are not kept apart."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import guests
+
+from hlfuzz.guest import Guest
+from hlfuzz.invariants import Subject, Target
+from hlfuzz.sandbox.engines.inprocess.engine import InProcessEngine
+from hlfuzz.sandbox.engines.kvm import KvmEngine
+from hlfuzz.vmm import Machine
+from planted import Planted
+
+HIDDEN_GLOBAL = guests.NEEDS_INIT.replace("i64.const -1", "i64.const 99")
+
+GROWS = """(module (memory (export "memory") 1 9)
+  (func (export "grow") (result i32) (drop (memory.grow (i32.const 1)))
+    (i32.store8 (i32.const 65540) (i32.add (i32.load8_u (i32.const 65540)) (i32.const 1)))
+    (i32.load8_u (i32.const 65540))))"""
+
+GROWS_ONLY = """(module (memory (export "memory") 1 9)
+  (func (export "grow") (drop (memory.grow (i32.const 1)))))"""
+
+# Only the host writes memory, and only registers change.
+IDLE = """(module (memory (export "memory") 1) (func (export "nothing")))"""
+
+# Overwrites whatever else is in the first page of its memory.
+FILLS = """(module (memory (export "memory") 1)
+  (func (export "fill") (memory.fill (i32.const 0) (i32.const 7) (i32.const 4096))))"""
+
+NEIGHBOUR, CLONE = 1, 3
+"""Sandboxes that memory-isolation opens, by number: the second, and the one of a snapshot of the third."""
+
+
+@contextmanager
+def damaged(
+    wat: str, fault: str, *, kinds: tuple[str, ...] = ("wasm", "elf"), sound: tuple[int, ...] = ()
+) -> Iterator[Target]:
+    """Every micro-VM that runs a guest of these kinds has this fault of `hl_test_fault`, but those with the
+    numbers `sound`, in the order in which they are opened."""
+    from hlfuzz.vmm.library import lib
+
+    make, opened = KvmEngine.__init__, itertools.count()
+    bits = getattr(lib, f"HL_FAULT_{fault}")
+
+    def make_damaged(self: KvmEngine, guest: Guest, host: Any, machine: Machine, *options: Any) -> None:
+        make(self, guest, host, machine, *options)
+        boots = len(options) < 2  # it has no limits yet
+        if not boots and guest.kind in kinds and next(opened) not in sound:
+            assert lib.hl_test_fault(machine.pointer, bits) == lib.HL_DONE
+
+    with patch.object(KvmEngine, "__init__", make_damaged), guests.target(wat, "kvm") as target:
+        yield target
+
+
+@contextmanager
+def never_resets() -> Iterator[Target]:
+    with patch.object(InProcessEngine, "reset", lambda self: None):
+        yield guests.target(guests.COUNTS, "inprocess")
+
+
+@contextmanager
+def stops_resetting() -> Iterator[Target]:
+    """The guest keeps what it knows in a global that nobody can read."""
+    reset, done = InProcessEngine.reset, itertools.count()
+
+    def reset_at_first(self: InProcessEngine) -> None:
+        if next(done) < 3:
+            reset(self)
+
+    with patch.object(InProcessEngine, "reset", reset_at_first):
+        yield guests.target(HIDDEN_GLOBAL, "inprocess")
+
+
+def _reset(
+    name: str, what: str, open: Callable[[], AbstractContextManager[Target]], kvm: bool = True
+) -> Planted:
+    return Planted(name, "state-reset", Subject.PLATFORM, what, open, kvm)
+
+
+def _isolation(name: str, what: str, open: Callable[[], AbstractContextManager[Target]]) -> Planted:
+    return Planted(name, "memory-isolation", Subject.PLATFORM, what, open)
+
+
+FAULTS = (
+    _reset("reset-does-nothing", "a reset restores no memory", partial(damaged, guests.COUNTS, "NO_RESET")),
+    _reset(
+        "reset-skips-a-page",
+        "a reset restores all pages but the first",
+        partial(damaged, guests.CLEAN_ARITHMETIC, "SKIP_PAGE"),
+    ),
+    _reset(
+        "reset-forgets-grown-memory",
+        "a reset leaves pages alone that the snapshot has no data for",
+        partial(damaged, GROWS, "FORGET_NEW_PAGES"),
+    ),
+    _reset(
+        "reset-forgets-host-writes",
+        "a reset restores what the guest wrote, and not what the host wrote for it",
+        partial(damaged, IDLE, "FORGET_HOST_WRITES"),
+    ),
+    _reset(
+        "reset-forgets-the-mailbox",
+        "arguments and results of a call stay where host and guest exchange them",
+        partial(damaged, IDLE, "FORGET_MAILBOX"),
+    ),
+    _reset(
+        "reset-forgets-registers",
+        "a strict reset sets no registers",
+        partial(damaged, IDLE, "FORGET_REGISTERS"),
+    ),
+    _reset(
+        "reset-forgets-vectors",
+        "a strict reset leaves x87, SSE and AVX registers alone",
+        partial(damaged, IDLE, "FORGET_VECTORS"),
+    ),
+    _reset(
+        "reset-of-wasm-forgets-vectors",
+        "the same, and only in sandboxes with Wasm guests",
+        partial(damaged, guests.CLEAN_ARITHMETIC, "FORGET_VECTORS", kinds=("wasm",)),
+    ),
+    _reset(
+        "reset-forgets-mxcsr",
+        "a strict reset leaves MXCSR alone, and nothing else",
+        partial(damaged, IDLE, "FORGET_MXCSR"),
+    ),
+    _reset(
+        "selectors-stay-in-the-thread",
+        "data selectors that a guest loads stay in the host's thread, where its next guest has them",
+        partial(damaged, IDLE, "KEEP_SELECTORS"),
+    ),
+    _reset(
+        "reset-keeps-the-memory-size",
+        "after a reset the host still gives the size to which memory was grown",
+        partial(damaged, GROWS_ONLY, "FORGET_SIZE"),
+    ),
+    _reset(
+        "inprocess-never-resets",
+        "the in-process engine goes on with the same instance",
+        never_resets,
+        kvm=False,
+    ),
+    _reset(
+        "inprocess-keeps-hidden-state",
+        "the in-process engine stops resetting; the state is in a global that only answers show",
+        stops_resetting,
+        kvm=False,
+    ),
+    _isolation(
+        "sandboxes-share-a-page",
+        "two sandboxes of one guest have a page of memory in common",
+        partial(damaged, FILLS, "SHARE_PAGE", sound=(CLONE,)),
+    ),
+    _isolation(
+        "a-clone-shares-a-page",
+        "a sandbox made of a snapshot has a page of memory in common with another",
+        partial(damaged, FILLS, "SHARE_PAGE", sound=(NEIGHBOUR,)),
+    ),
+    _isolation(
+        "a-neighbours-page-can-be-read",
+        "two sandboxes have a page of memory in common, and the guest writes nothing there",
+        partial(damaged, IDLE, "SHARE_PAGE", sound=(CLONE,)),
+    ),
+    _isolation(
+        "code-is-changed", "a reset changes a byte of code", partial(damaged, guests.COUNTS, "SPOIL_TEXT")
+    ),
+    _isolation(
+        "page-table-is-changed",
+        "a reset changes a bit in a page table",
+        partial(damaged, guests.COUNTS, "SPOIL_TABLES"),
+    ),
+    _isolation(
+        "snapshot-is-changed",
+        "a reset changes a byte of what all later resets copy",
+        partial(damaged, guests.COUNTS, "SPOIL_SNAPSHOT"),
+    ),
+)
