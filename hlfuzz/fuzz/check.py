@@ -11,7 +11,7 @@ from hlfuzz.fuzz.finding import save
 from hlfuzz.fuzz.store import Store
 from hlfuzz.invariants import Budget, Invariant, Row, Status, Target, examine
 
-MAX_RUNS: Final = 400
+MAX_RUNS: Final = 2000
 """Cases a checker judges at most; more belong into a campaign."""
 
 

@@ -194,10 +194,17 @@ class Invariant(ABC):
             if (fault := self.probe(target, case)) is not None:
                 return self.confirm(target, fault, runs)
         return (
-            Verdict(Status.HELD, runs)
+            Verdict(Status.HELD, runs, self._doubt(target))
             if runs
             else Verdict(Status.NOT_APPLICABLE, 0, "no method that it could call")
         )
+
+    def _doubt(self, target: Target) -> str:
+        """Why a guest that was not found wanting may have been judged on too little; "" when nothing is known
+        of that."""
+        if self.subject is Subject.PLATFORM or target.seeds or target.schema or not target.interface.vectors:
+            return ""
+        return "only random bytes were tried: give inputs that the guest understands (a corpus), or a schema"
 
     def confirm(self, target: Target, fault: Fault, runs: int) -> Verdict:
         """The verdict on a fault: violated with the smallest case if it shows again under strict reset."""

@@ -114,6 +114,7 @@ class Target:
         options = self._options(reset)
         options |= {"deadline": deadline or self.deadline, "trace": trace, "evidence": evidence}
         box = Sandbox(self.guest, recorder.providers, snapshot=snapshot, dispatch=dispatch, **options)
+        self.engine = box.engine  # "auto" was decided: no later sandbox may be on another one
         session = Session(box, recorder, options["reset"], self._closed, self.interface.typed)
         self._open.add(session)
         return session
