@@ -39,8 +39,8 @@ class DoubleFetch(Invariant):
     )
     blind: ClassVar[str] = (
         "Host functions of the user's that read the same buffer twice. Reads for crash evidence. Moments are "
-        "those before reads that the native library announces; others are left to the second thread, and so "
-        "to chance. In-process there is no shared memory to race for."
+        "those before reads that the native library announces; for others there is the second thread, which "
+        "hits gaps of a microsecond and seldom those of nanoseconds. In-process a guest cannot race its host."
     )
 
     def cases(self, target: Target, generator: Generator) -> Iterator[Case]:

@@ -18,10 +18,13 @@ from hlfuzz.bindings import host
 from hlfuzz.bindings.interface import Message
 from hlfuzz.bindings.records import read_header
 from hlfuzz.bindings.verified import VerifiedReader
+from hlfuzz.guest import Guest
 from hlfuzz.invariants import Subject, Target
 from hlfuzz.invariants.lying import records
 from hlfuzz.model import Failure
-from hlfuzz.sandbox import CallContext, Caller
+from hlfuzz.sandbox import WASI, CallContext, Caller, HostFunction, Wasi, box, providers
+from hlfuzz.sandbox.providers import Linked
+from hlfuzz.sandbox.wasi.provide import provide
 from hlfuzz.vmm import Machine
 from planted import Planted
 
@@ -155,6 +158,52 @@ def request_read_again() -> Iterator[None]:
         yield
 
 
+def lenient(common: bool) -> Callable[[], AbstractContextManager[Any]]:
+    """A loader that invents what is missing: everything, or with `common` only a name that toolchains use."""
+
+    def link(guest: Guest, given: Any) -> Linked:
+        invented = {
+            i.key: HostFunction(lambda *arguments: 0)
+            for i in guest.info.functions_imported
+            if i.key not in given and (i.key == "env.abort" or not common)
+        }
+        return providers.link(guest, {**invented, **given})
+
+    return partial(patch.object, box, "link", link)
+
+
+def generous_link(guest: Guest, given: Any) -> Linked:
+    """WASI for every guest that imports it."""
+    if any(i.module == WASI for i in guest.info.imports):
+        given = {**provide(guest, Wasi(allow="all"), given)[1], **given}
+    return providers.link(guest, given)
+
+
+def careless_link(guest: Guest, given: Any) -> Linked:
+    """What nobody asked for is left out silently."""
+    wanted = {i.key for i in guest.info.imports}
+    return providers.link(guest, {name: provider for name, provider in given.items() if name in wanted})
+
+
+def any_function(wanted: Any, type_: Any, provider: Any) -> HostFunction:
+    """A provider of another kind becomes a function that does nothing."""
+    if isinstance(provider, HostFunction):
+        return provider
+    return HostFunction(provider if callable(provider) else lambda *arguments: None)
+
+
+@contextmanager
+def shared_links() -> Iterator[None]:
+    """All sandboxes of a guest get the host functions of the first."""
+    linked: dict[Guest, Linked] = {}
+
+    def link(guest: Guest, given: Any) -> Linked:
+        return linked.setdefault(guest, providers.link(guest, given))
+
+    with patch.object(box, "link", link):
+        yield
+
+
 FAULTS = (
     Planted(
         "lies-about-length-sometimes",
@@ -255,5 +304,47 @@ FAULTS = (
         Subject.PLATFORM,
         "the typed host verifies a request and then reads it from guest memory again",
         partial(broken, request_read_again),
+    ),
+    Planted(
+        "loader-invents-imports",
+        "capability",
+        Subject.PLATFORM,
+        "an import without a provider gets a function that returns 0",
+        partial(broken, lenient(common=False)),
+    ),
+    Planted(
+        "loader-invents-env-abort",
+        "capability",
+        Subject.PLATFORM,
+        "a capability-probing guest gets `env.abort`, which toolchains import, without anybody giving it",
+        partial(broken, lenient(common=True)),
+    ),
+    Planted(
+        "wasi-for-everybody",
+        "capability",
+        Subject.PLATFORM,
+        "a guest that imports WASI gets it without `wasi=`",
+        partial(broken, partial(patch.object, box, "link", generous_link)),
+    ),
+    Planted(
+        "unasked-provider-ignored",
+        "capability",
+        Subject.PLATFORM,
+        "a host function that no import names, perhaps a misspelt one, is left out silently",
+        partial(broken, partial(patch.object, box, "link", careless_link)),
+    ),
+    Planted(
+        "kinds-not-checked",
+        "capability",
+        Subject.PLATFORM,
+        "a memory is taken for an imported function, and one with another number of arguments, too",
+        partial(broken, partial(patch.object, providers, "host_function", any_function)),
+    ),
+    Planted(
+        "sandboxes-share-host-functions",
+        "capability",
+        Subject.PLATFORM,
+        "a second sandbox of a guest calls the host functions of the first",
+        partial(broken, shared_links),
     ),
 )
