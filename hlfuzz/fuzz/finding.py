@@ -125,7 +125,7 @@ def load(path: Path, *, module: Path | None = None, engine: str | None = None) -
             case=case_from_json(document["case"]),
             target=target,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UsageError(
             f"finding is malformed ({path}: {type(error).__name__} {error}): use a file that hlfuzz wrote"
         ) from error

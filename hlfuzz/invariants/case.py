@@ -157,6 +157,8 @@ def case_from_json(document: Any) -> Case:
             Call(_text(item["function"]), tuple(value_from_json(a) for a in item["args"]))
             for item in document["calls"]
         )
+        if not calls:
+            raise ValueError("it has no calls")
         secret = None
         if (slot := document.get("secret")) is not None:
             secret = Secret(
@@ -172,7 +174,7 @@ def case_from_json(document: Any) -> Case:
             injection = Injection(_text(described["point"]), _text(described["kind"]), int(described["at"]))
         boxes = tuple(int(box) for box in document.get("boxes", ()))
         return Case(calls, bool(document["context"]), secret, boxes, injection)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UsageError(
             f"case of a finding is malformed ({type(error).__name__}: {error}): use a file that hlfuzz wrote"
         ) from error

@@ -107,7 +107,7 @@ def open_patient(target: Target, *, deadline: float, wall_deadline: float | None
     box = Sandbox(
         guest,
         recorder.providers,
-        engine=target.engine,
+        engine=target.session().box.engine,
         transport="exit",
         deadline=deadline,
         wall_deadline=wall_deadline,
@@ -123,4 +123,4 @@ def patient(target: Target) -> Target:
 def _make(target: Target) -> Target:
     guest = patient_guest()
     interface = describe_interface(guest.info, Config(host=_HOST))
-    return Target(guest, interface, engine=target.engine, deadline=DEADLINE_SECONDS)
+    return Target(guest, interface, engine=target.session().box.engine, deadline=DEADLINE_SECONDS)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from random import Random
-from traceback import extract_tb
+from traceback import extract_tb, format_exception_only
 from typing import Final
 
 from hlfuzz.errors import HlfuzzError, UsageError
@@ -60,9 +60,9 @@ def examine(invariant: Invariant, target: Target, rng: Random, budget: Budget) -
         return invariant.check(target, rng, budget)
     except HlfuzzError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         place = extract_tb(error.__traceback__)[-1]
-        what = f"{type(error).__name__}: {error}".removesuffix(": ")
+        what = "".join(format_exception_only(error)).strip()
         return Verdict(
             Status.BROKEN,
             0,

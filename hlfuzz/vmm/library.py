@@ -22,7 +22,7 @@ except ImportError as e:
         "source tree; it needs cargo and a C compiler"
     ) from e
 
-__all__ = ["check", "ffi", "lib", "new_error", "sized", "text"]
+__all__ = ["MACHINE_REASONS", "check", "ffi", "lib", "new_error", "sized", "text"]
 
 _MODULE: Final = {
     lib.HL_E_NOT_WASM: "not-wasm",
@@ -33,7 +33,7 @@ _MODULE: Final = {
     lib.HL_E_LIMIT: "limit",
     lib.HL_E_NOT_NATIVE: "not-native",
 }
-_MACHINE: Final = {
+MACHINE_REASONS: Final = {
     lib.HL_E_NO_KVM: "no-kvm",
     lib.HL_E_PERMISSION: "permission",
     lib.HL_E_KVM: "kvm",
@@ -90,8 +90,8 @@ def raised(code: int, message: str, where: str) -> HlfuzzError:
     message = f"{message} ({where})" if where else message
     if code in _MODULE:
         return ModuleError(message, reason=_MODULE[code])
-    if code in _MACHINE:
-        return EnvironmentProblem(message, reason=_MACHINE[code])
+    if code in MACHINE_REASONS:
+        return EnvironmentProblem(message, reason=MACHINE_REASONS[code])
     if code in _SNAPSHOT:
         return SnapshotError(message, reason=_SNAPSHOT[code])
     if code == lib.HL_E_START_HOSTCALL:

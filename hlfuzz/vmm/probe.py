@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hlfuzz.vmm.library import lib, sized, text
+from hlfuzz.vmm.library import MACHINE_REASONS, lib, sized, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,8 @@ class Probe:
 
     usable: bool
     message: str
+    reason: str
+    """What is wrong, as `EnvironmentProblem.reason` names it; "" when nothing is."""
     api_version: int
     dirty_ring: int
     """Entries of the largest dirty ring; 0: none, resets use the slower dirty log."""
@@ -30,6 +32,7 @@ def probe() -> Probe:
     return Probe(
         usable=bool(info.kvm_ok),
         message=text(info.message),
+        reason=MACHINE_REASONS.get(info.error_code, ""),
         api_version=info.api_version,
         dirty_ring=info.dirty_ring,
         sync_regs=bool(info.sync_regs),

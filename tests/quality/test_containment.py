@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import guests
 import pytest
 import wasmtime
 from needs import require_kvm
+from planted import containment
 
+from hlfuzz.fuzz import Store, load, replay
+from hlfuzz.fuzz.finding import save
 from hlfuzz.invariants import Budget, Case, Target, exits, hostile, inject, patient, steps
 from hlfuzz.invariants.error_containment import ErrorContainment
 from hlfuzz.invariants.generate import Generator
@@ -26,7 +31,7 @@ def cases(target: Target) -> list[Case]:
 
 
 @pytest.fixture
-def target(engine: str) -> Target:
+def target(engine: str) -> Iterator[Target]:
     with guests.target(guests.CLEAN_ECHO, engine) as target:
         yield target
 
@@ -88,3 +93,20 @@ def test_a_finding_can_be_shrunk_and_shows_the_injection(
     assert verdict.fault.case.injection.kind == "assertion"
     assert "assertion at host-call 0" in verdict.fault.evidence[0]
     assert len(verdict.fault.case.calls) == 1
+
+
+def test_a_saved_finding_shows_again_and_not_on_a_mended_platform(tmp_path: Path) -> None:
+    require_kvm()
+    (fault,) = (f for f in containment.FAULTS if f.name == "exit-swallowed")
+    with fault.open() as target:
+        verdict = CHECKER.check(target, Random(1), Budget(30, 500))
+        assert verdict.fault is not None
+        saved = save(Store(tmp_path), target, verdict.fault)
+        loaded = load(saved.path)
+        with loaded.target:
+            again = replay(loaded)
+    assert again.fault is not None
+    assert again.fault.signature == verdict.fault.signature
+    mended = load(saved.path)
+    with mended.target:
+        assert replay(mended).fault is None

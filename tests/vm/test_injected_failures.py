@@ -78,3 +78,13 @@ def test_other_threads_are_not_affected(opened: Any) -> None:
         thread.join()
     assert results == [42]
     assert not found.hit
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENOMEM])
+def test_a_shortage_is_an_error_and_no_reason_to_take_the_weaker_engine(guest: Any, error: int) -> None:
+    require_kvm()
+    module = guest(GUEST)
+    with failing(("kvm",), 1, error), pytest.raises(EnvironmentProblem, match=f"os error {error}"):
+        Sandbox(module)
+    with Sandbox(module) as box:
+        assert box.engine == "kvm"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from typing import Literal
+from typing import Final, Literal
 
 from hlfuzz.errors import EnvironmentProblem, HlfuzzWarning, UsageError
 from hlfuzz.guest import Guest
@@ -12,13 +12,19 @@ from hlfuzz.sandbox.dispatch.threaded import ThreadedEngine
 from hlfuzz.sandbox.engines.base import Engine, EngineName, HostSide, Options
 from hlfuzz.vmm import probe
 
+_SHORTAGES: Final = ("out-of-memory", "out-of-fds")
+"""There is a KVM, and something else is missing for the moment."""
+
 
 def open_engine(name: str, guest: Guest, host: HostSide, options: Options) -> Engine:
     """Open the engine `name`; "auto" is kvm where it is usable, else inprocess with a warning once a
     process."""
     match name:
         case "auto":
-            reason = why_no_kvm()
+            found = probe()
+            reason = "" if found.usable else found.message
+            if found.reason in _SHORTAGES:  # one wall instead of two, for want of a file descriptor
+                raise EnvironmentProblem(f"{reason} ({guest.name})", reason=found.reason)
             if reason and guest.kind == "elf":
                 raise EnvironmentProblem(f"{reason} ({guest.name}, a native guest, needs a micro-VM)")
             if reason:
