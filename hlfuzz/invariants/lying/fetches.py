@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 from hlfuzz.bindings.records import OK_HEADER
 from hlfuzz.errors import CallFailed, EnvironmentProblem, GuestError
 from hlfuzz.invariants.lying import records
-from hlfuzz.invariants.lying.pointers import DATA, ROOM, Lie, PointerLiar, ask, open_pointer_liar
+from hlfuzz.invariants.lying.pointers import DATA, PAGE, ROOM, Lie, PointerLiar, ask, open_pointer_liar
 from hlfuzz.invariants.observe import outcome_key
 from hlfuzz.model import Ok
 from hlfuzz.sandbox import Sandbox
@@ -29,68 +29,64 @@ _RAISED: Final = "raised"
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A call in which the guest tells the truth, and the changes that are made meanwhile."""
+    """A call in which the guest tells the truth, and the changes that are made meanwhile.
+
+    `raced` are for a second thread, which writes a lie and the truth in turn: what it writes changes nothing
+    that the guest does, only what the host gets to see.
+    """
 
     name: str
     changes: tuple[Change, ...]
-
-    @property
-    def raced(self) -> tuple[Change, ...]:
-        """Those with a second value, for a second thread: what it writes changes nothing that the guest does,
-        only what the host gets to see."""
-        return tuple(change for change in self.changes if change.other)
+    raced: tuple[Change, ...] = ()
 
 
 _ANSWER: Final = (
     Change(Shared.AUX, 0, 4, 7),
     Change(Shared.COUNT, 0, 4, 0xFFFF_FFFF),
     Change(Shared.MEMORY, 0, 8, 4096),
-    Change(Shared.MEMORY_LEN, 0, 8, 8, 1 << 20),
+    Change(Shared.MEMORY_LEN, 0, 8, 8),
     Change(Shared.MEMORY_LEN, 0, 8, 1 << 30),
     Change(Shared.VECTOR_HEAD, 0, 4, 0xFFFF_FFFF),
     Change(Shared.VECTOR_HEAD, 12, 4, 0xFFFF_FFFF),
 )
 """Of any answer."""
-_POSTED: Final = (Change(Shared.POSTED, 0, 4, 64, 1 << 20), Change(Shared.QUEUE, 0, 4, 5))
+_QUEUE: Final = (Change(Shared.POSTED, 0, 4, 64), Change(Shared.QUEUE, 0, 4, 5))
 _BUFFER: Final = (Change(Shared.GUEST, _ADDRESS, 1, 0x58, 0x59),)
 _ADDRESSES: Final = (
     Change(Shared.VALUES, 0, 8, 65_530, _ADDRESS),
-    Change(Shared.VALUES, 0, 8, 0xFFFF_FFFF),
+    Change(Shared.VALUES, 0, 8, 0xFFFF_FFFF, _ADDRESS),
 )
+_RACED: Final = (Change(Shared.MEMORY_LEN, 0, 8, 8, PAGE), Change(Shared.POSTED, 0, 4, 64))
 
 
 def _lengths(at: int) -> tuple[Change, ...]:
     """Lengths that are wrong each in its own way: behind the memory, over the limit, no length at all."""
-    return (
-        Change(Shared.VALUES, at, 8, 70_000, 16),
-        Change(Shared.VALUES, at, 8, 5000),
-        Change(Shared.VALUES, at, 8, 0xFFFF_FFFF),
-    )
+    return tuple(Change(Shared.VALUES, at, 8, wrong, len(DATA)) for wrong in (70_000, 5000, 0xFFFF_FFFF))
 
 
-def _bytes(start: int, count: int) -> tuple[Change, ...]:
+def _record(name: str, start: int, record: bytes) -> Scene:
     """Every third byte of a record in memory, and every ninth for a second thread."""
-    return tuple(
-        Change(Shared.GUEST, start + at, 1, 0xFF, 0x80 if at % 9 == 0 else 0) for at in range(0, count, 3)
-    )
+    changes = tuple(Change(Shared.GUEST, start + at, 1, 0xFF, record[at]) for at in range(0, len(record), 3))
+    return Scene(name, changes, changes[::3])
 
 
 def scenes() -> tuple[Scene, ...]:
     """All of them; bytes of records are changed one after the other."""
-    size = len(records.true_record())
     packed = (
-        Change(Shared.VALUES, 0, 8, _ADDRESS << 32 | 70_000, _ADDRESS << 32 | 16),
-        Change(Shared.VALUES, 0, 8, 0xFFF0 << 32 | 64),
+        Change(Shared.VALUES, 0, 8, _ADDRESS << 32 | 70_000, _ADDRESS << 32 | len(DATA)),
+        Change(Shared.VALUES, 0, 8, 0xFFF0 << 32 | 64, _ADDRESS << 32 | len(DATA)),
     )
     rooms = (Change(Shared.VALUES, 0, 8, 65_530), Change(Shared.VALUES, 0, 8, 64))
+    pair = (*_lengths(16), *_ADDRESSES, *_BUFFER)
+    record = records.true_record()
     return (
-        Scene("pair", (*_lengths(16), *_ADDRESSES, *_ANSWER, *_POSTED, *_BUFFER)),
-        Scene("packed", (*packed, *_ANSWER, *_POSTED, *_BUFFER)),
-        Scene("inplace", (*_lengths(0), *_ANSWER, *_POSTED)),
-        Scene("allocator", (*rooms, *(replace(change, other=0) for change in _ANSWER))),
-        Scene("send", (*_lengths(16), *_ADDRESSES, *_ANSWER, *_BUFFER)),
-        Scene("record", _bytes(records.RECORD_AT, size)),
-        Scene("request", _bytes(records.REQUEST_AT, size - len(OK_HEADER))),
+        Scene("pair", (*pair, *_ANSWER, *_QUEUE), (*pair, *_RACED)),
+        Scene("packed", (*packed, *_ANSWER, *_QUEUE, *_BUFFER), (*packed, *_RACED, *_BUFFER)),
+        Scene("inplace", (*_lengths(0), *_ANSWER, *_QUEUE), (*_lengths(0), *_RACED)),
+        Scene("allocator", (*rooms, *_ANSWER)),
+        Scene("send", (*pair, *_ANSWER), pair),
+        _record("record", records.RECORD_AT, record),
+        _record("request", records.REQUEST_AT, record.removeprefix(OK_HEADER)),
     )
 
 

@@ -17,7 +17,7 @@ from hlfuzz.sandbox import CallContext, Caller, EngineName, HostFunction, Sandbo
 LIMITS: Final = CallLimits(host_calls=64, host_call_bytes=4096, output_bytes=4096)
 """Small, so that a flood is over soon."""
 DEADLINE_SECONDS: Final = 2.0
-_PAGE: Final = 65536
+PAGE: Final = 65536
 ROOM: Final = 1024
 DATA: Final = b"sixteen bytes in"
 _U32: Final = 0xFFFF_FFFF
@@ -121,25 +121,25 @@ def open_pointer_liar(
 
 _LIMIT: Final = 4096
 _SPANS: Final[tuple[tuple[int, int], ...]] = (
-    (_PAGE - 1, 2),
-    (_PAGE, 1),
-    (_PAGE - 32, 33),
+    (PAGE - 1, 2),
+    (PAGE, 1),
+    (PAGE - 32, 33),
     (0, _U32),
     (_U32, 1),
     (1, _U32),  # the sum is 0 in 32 bits
     (_U32, _U32),
     (1 << 31, 1 << 31),
     (_U32 - 15, 16),
-    (_PAGE + 1, 0),
+    (PAGE + 1, 0),
     (_U32, 0),
-    (0, _PAGE + 1),
-    (0, _PAGE),  # true, but more than the limit
+    (0, PAGE + 1),
+    (0, PAGE),  # true, but more than the limit
     (0, _LIMIT + 1),
-    (_PAGE - _LIMIT, _LIMIT),  # from here on nothing is wrong
-    (_PAGE - 1, 1),
-    (_PAGE - 32, 32),
+    (PAGE - _LIMIT, _LIMIT),  # from here on nothing is wrong
+    (PAGE - 1, 1),
+    (PAGE - 32, 32),
     (0, _LIMIT),
-    (_PAGE, 0),
+    (PAGE, 0),
     (0, 0),
 )
 """Addresses and lengths round the ends of the memory, of the limit, and of 32 bits."""
@@ -147,15 +147,15 @@ _ROOMS: Final = (
     0,
     _U32,
     _U32 - 15,
-    _PAGE,
-    _PAGE - 15,
-    _PAGE - 16,
+    PAGE,
+    PAGE - 15,
+    PAGE - 16,
     1 << 31,
-    2 * _PAGE - 15,
-    2 * _PAGE - 16,
+    2 * PAGE - 15,
+    2 * PAGE - 16,
     1,
 )
-_EDGES: Final = (0, 1, 16, 32, _LIMIT, _PAGE, 2 * _PAGE, 1 << 31, 1 << 32)
+_EDGES: Final = (0, 1, 16, 32, _LIMIT, PAGE, 2 * PAGE, 1 << 31, 1 << 32)
 
 
 def lie_batch(seed: int) -> Iterator[Lie]:
@@ -190,7 +190,7 @@ def _random_lies(rng: Random) -> Iterator[Lie]:
     for _ in range(64):
         address, length = ((rng.choice(_EDGES) + rng.randrange(-40, 41)) & _U32 for _ in range(2))
         if rng.random() < 0.5:
-            length = (_PAGE - address + rng.randrange(-2, 3)) & _U32
+            length = (PAGE - address + rng.randrange(-2, 3)) & _U32
         what = rng.choice(kinds)
         if what in ("allocator", "growing-allocator", "receive"):
             length = 0
