@@ -53,6 +53,17 @@ TYPED = {
     "bench": ("bench.c", "bench.fbs", ()),
 }
 """Guests over generated code, in typed-filter: source, schema, flags."""
+_PLANTED = ("LEAK", "NEEDS_OPEN", "STALE", "BAD_ENUM", "BAD_TEXT", "BAD_REQUEST")
+BUGGY = {
+    "buggy_fbs": ("filter_buggy.c", "filter.fbs", ("-DLEAK", "-DNEEDS_OPEN")),
+    "buggy_proto": ("filter_buggy.c", "filter.proto", ("-DLEAK", "-DNEEDS_OPEN")),
+    "buggy_raw": ("raw_buggy.c", "filter.toml", ()),
+} | {
+    f"{fault.lower()}_{suffix}": ("filter_buggy.c", f"filter.{suffix}", (f"-D{fault}",))
+    for fault in _PLANTED
+    for suffix in ("fbs", "proto")
+}
+"""As `TYPED`, with planted faults; only made when they are asked for by name, and for Wasm only."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +155,7 @@ def _typed(folder: Path, compiler: str = "wasm") -> Iterator[Unit]:
     from hlfuzz.schema.load import load
 
     native = compiler != "wasm"
-    for name, (source, schema, flags) in TYPED.items():
+    for name, (source, schema, flags) in (TYPED if native else TYPED | BUGGY).items():
         loaded = load(SCHEMAS / schema)
         generated = generator("c")(loaded) | generator("cpp")(loaded)
         more = native_include() / "hlfuzz_guest.c" if native else None
@@ -179,7 +190,7 @@ def build(
     """Builds every C and C++ guest of one example folder; the code of schemas is generated for it.
 
     `compiler` is for native-filter: "gcc" or "zig", the first of those that is there when left out. `only`:
-    names of guests, all when left out.
+    names of guests, all but those of `BUGGY` when left out.
     Returns: the file of each guest by its name, for example {"filter": …/filter.wasm}: that of its source, in
     typed-filter those of `TYPED`, in native-filter both (native_filter, native_filter_cpp, and `TYPED`). The
     example's hlfuzz.toml is put beside them.
@@ -198,7 +209,7 @@ def build(
     output.mkdir(parents=True, exist_ok=True)
     built: dict[str, Path] = {}
     for unit in _units(folder, chosen):
-        if only is not None and unit.name not in only:
+        if unit.name not in only if only is not None else unit.name in BUGGY:
             continue
         # The hlfuzz.toml is for the folder's own guests, and would be taken for that of the others.
         place = output / "typed" if suffix == "elf" and unit.name in TYPED else output

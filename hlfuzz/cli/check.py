@@ -18,6 +18,7 @@ from hlfuzz.cli.options import (
     HostOption,
     JsonOption,
     MethodOption,
+    SchemaOption,
     SeedOption,
     StoreOption,
     StubOption,
@@ -88,6 +89,7 @@ def check(
     host: HostOption = None,
     stub_imports: StubOption = False,
     config: ConfigOption = None,
+    schema: SchemaOption = None,
     corpus: CorpusOption = None,
     method: MethodOption = None,
     deadline: Annotated[
@@ -113,7 +115,7 @@ def check(
         if deadline == 0:
             raise UsageError("--deadline 0 is out of range: give seconds, above 0 and up to 3600")
         project = find_project(Path.cwd())
-        found = _with_options(find_target(project, target), config, stub_imports, corpus)
+        found = _with_options(find_target(project, target), config, schema, stub_imports, corpus)
         ids = invariant or found.invariants or project.invariants or INVARIANTS
         chosen = choose(ids, "--invariant" if invariant else str(project.path))
         if require_kvm or project.require_kvm:
@@ -144,10 +146,15 @@ def check(
 
 
 def _with_options(
-    found: ProjectTarget, config: Path | None, stub_imports: bool, corpus: list[Path] | None
+    found: ProjectTarget,
+    config: Path | None,
+    schema: Path | None,
+    stub_imports: bool,
+    corpus: list[Path] | None,
 ) -> ProjectTarget:
     return replace(
         found,
+        interface=replace(found.interface, schema=schema or found.interface.schema),
         config=config or found.config,
         stub_imports=stub_imports or found.stub_imports,
         corpus=tuple(corpus or found.corpus),

@@ -16,6 +16,7 @@ from hlfuzz.cli.options import (
     JsonOption,
     MethodOption,
     Module,
+    SchemaOption,
     SeedOption,
     StoreOption,
     StubOption,
@@ -35,6 +36,7 @@ def fuzz(
     host: HostOption = None,
     stub_imports: StubOption = False,
     config: ConfigOption = None,
+    schema: SchemaOption = None,
     corpus: CorpusOption = None,
     method: MethodOption = None,
     deadline: DeadlineOption = 0.2,
@@ -54,6 +56,7 @@ def fuzz(
             deadline=deadline,
             corpus=corpus,
             methods=method,
+            schema=schema,
         ) as target:
             # Beside a JSON document, progress goes to standard error.
             shown = error_console() if as_json else console()

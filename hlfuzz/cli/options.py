@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,13 +15,13 @@ from hlfuzz.invariants import (
     Config,
     Interface,
     Target,
-    describe_interface,
     find_config,
     load_config,
     parse_host_option,
     read_seeds,
     refuse_missing,
 )
+from hlfuzz.invariants.describe import describe_guest
 from hlfuzz.sandbox import Wasi
 
 DEFAULT_STORE: Final = Path(".hlfuzz")
@@ -79,6 +80,14 @@ SeedOption = Annotated[int | None, typer.Option("--seed", help="Number that rand
 MethodOption = Annotated[
     list[str] | None, typer.Option("--method", help="Call only this exported function. May be repeated.")
 ]
+SchemaOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--schema",
+        metavar="FILE",
+        help="Schema of the interface (.fbs, .proto, .toml): makes typed calls, and answers host functions.",
+    ),
+]
 IncludeOption = Annotated[
     list[Path] | None, typer.Option("--include", help="A folder with included schemas. May be repeated.")
 ]
@@ -92,14 +101,15 @@ def interface_of(
     host: list[str] | None,
     stub_imports: bool,
     methods: list[str] | None = None,
+    schema: Path | None = None,
 ) -> Interface:
-    """The interface by the module's signature, its configuration and the command line."""
+    """The interface by its schema or the module's signature, its configuration and the command line."""
     found = config or find_config(module)
     read = load_config(found) if found is not None else Config()
     modes = dict(parse_host_option(text) for text in host or [])
-    return describe_interface(
-        guest.info, read, only=tuple(methods or ()), host=modes, stub_imports=stub_imports
-    )
+    if schema is not None:
+        read = replace(read, schema=schema)
+    return describe_guest(guest, read, only=tuple(methods or ()), host=modes, stub_imports=stub_imports)
 
 
 def open_target(
@@ -113,6 +123,7 @@ def open_target(
     corpus: list[Path] | None = None,
     methods: list[str] | None = None,
     wasi: Wasi | None = None,
+    schema: Path | None = None,
 ) -> Target:
     """Loads the module and everything that is needed to call it.
 
@@ -121,7 +132,7 @@ def open_target(
     if not 0 < deadline <= 3600:
         raise UsageError(f"--deadline {deadline} is out of range: give seconds, above 0 and up to 3600")
     guest = Guest.load(module)
-    interface = interface_of(guest, module, config, host, stub_imports, methods)
+    interface = interface_of(guest, module, config, host, stub_imports, methods, schema)
     refuse_missing(guest.info, interface, wasi=wasi is not None)
     seeds = [seed for folder in corpus or [] for seed in read_seeds(folder)]
     return Target(guest, interface, engine=engine.value, deadline=deadline, seeds=seeds, wasi=wasi)

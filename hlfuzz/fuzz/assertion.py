@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, TypeAlias
+from pathlib import Path
+from typing import Any, Final, TypeAlias
 
+from hlfuzz.bindings import Interface as Schema
 from hlfuzz.errors import Finding, UsageError
 from hlfuzz.fuzz.triage import CRASH
 from hlfuzz.guest import Guest
@@ -24,14 +26,16 @@ from hlfuzz.invariants import (
     refuse_missing,
 )
 from hlfuzz.invariants.config import MethodConfig
+from hlfuzz.invariants.sequences import TypedCall
 from hlfuzz.invariants.target import EngineName
-from hlfuzz.model import Call, ExternKind, FuncType, Value
+from hlfuzz.invariants.typed import Typed, describe_typed
+from hlfuzz.model import Call, ExternKind, FuncType
 from hlfuzz.sandbox import Provider
 
 DEFAULT_DEADLINE: Final = 0.5
 """Seconds of CPU time."""
 
-CallLike: TypeAlias = "Call | Sequence[str | Value]"
+CallLike: TypeAlias = "Call | TypedCall | Sequence[Any]"
 GuestLike: TypeAlias = "Guest | Target | str | os.PathLike[str]"
 
 
@@ -48,6 +52,7 @@ def assert_holds(
     stateful: Iterable[str] = (),
     tenant_open: str | None = None,
     allocator: str | int | None = None,
+    schema: Schema | str | os.PathLike[str] | None = None,
     engine: EngineName = "auto",
     deadline: float = DEFAULT_DEADLINE,
 ) -> None:
@@ -58,7 +63,8 @@ def assert_holds(
     follows `injection`. `context`, `secret`, `boxes` and `injection` are those of `hlfuzz.invariants.Case`.
     `host` gives the host functions: your own, or "record" or "bytes" for a stand-in; `stateful` the methods
     that may depend on earlier calls; `tenant_open` the one that begins another tenant's calls; `allocator` an
-    export or address. `deadline`: seconds of CPU time for one call.
+    export or address. With a `schema`, a file or the `INTERFACE` of generated code, calls and `stateful` may
+    name its methods, and calls give values of its classes. `deadline`: seconds of CPU time for one call.
 
     The case is judged under strict reset; for an invariant of the platform also under memory reset.
     Raises: Finding; UsageError for an unknown invariant, function or host function, or one that cannot be
@@ -66,7 +72,9 @@ def assert_holds(
     """
     __tracebackhide__ = True  # pytest then shows the line of the test
     checker = _checker(invariant)
-    case = Case(tuple(map(_call, calls)), context, secret, tuple(boxes), injection)
+    typed = _typed(guest, schema)
+    made = tuple(_call(call, typed) for call in calls)
+    case = Case(made, context, secret, tuple(boxes), injection)
     if not case.calls:
         raise UsageError(
             "there is nothing to check (calls): give at least one call, as (function, *arguments)"
@@ -79,11 +87,14 @@ def assert_holds(
     own = {name: provider for name, provider in given.items() if not isinstance(provider, str)}
     config = Config(
         host={name: _mode(name, mode) for name, mode in given.items() if isinstance(mode, str)},
-        methods=_methods(loaded, case, frozenset(stateful)),
+        methods=_methods(loaded, case, frozenset(stateful)) if typed is None else _stateful(stateful),
         tenant_open=tenant_open,
         allocator=allocator,
     )
-    interface = describe_interface(loaded.info, config)
+    if typed is None:
+        interface = describe_interface(loaded.info, config)
+    else:
+        interface = describe_typed(loaded, typed, config)
     refuse_missing(loaded.info, interface, given=own)
     with Target(loaded, interface, engine=engine, deadline=deadline, host=own) as target:
         _judge(checker, target, case)
@@ -121,11 +132,30 @@ def _judge(checker: Invariant, target: Target, case: Case) -> None:
         raise Finding(fault_text(target, fault), signature=fault.signature)
 
 
-def _call(call: CallLike) -> Call:
+def _typed(guest: GuestLike, schema: Schema | str | os.PathLike[str] | None) -> Typed | None:
+    if isinstance(guest, Target):
+        return guest.interface.typed
+    if schema is None:
+        return None
+    if isinstance(schema, Schema):
+        return Typed(schema)
+    path = Path(schema)
+    return Typed(Schema.load(path), path=path)
+
+
+def _stateful(names: Iterable[str]) -> dict[str, MethodConfig]:
+    return {name: MethodConfig(stateful=True) for name in names}
+
+
+def _call(call: CallLike, typed: Typed | None) -> Call:
     if isinstance(call, Call):
         return call
+    if isinstance(call, TypedCall):
+        return call.call
     if isinstance(call, str) or not call or not isinstance(call[0], str):
         raise UsageError(f"not a call ({call!r:.80}): write (function, *arguments), for example ('init',)")
+    if typed is not None and call[0] not in typed.methods and not call[0].startswith("hlfuzz."):
+        return typed.find(call[0]).encode(tuple(call[1:]))
     return Call(call[0], tuple(call[1:]))  # type: ignore[arg-type]
 
 

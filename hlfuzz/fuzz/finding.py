@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
+from hlfuzz.bindings import Interface as Schema
 from hlfuzz.errors import UsageError
 from hlfuzz.fuzz.core import write_core
 from hlfuzz.fuzz.store import Store, read_json
@@ -15,12 +16,15 @@ from hlfuzz.invariants import (
     Config,
     Fault,
     HostMode,
+    Interface,
     Target,
     case_from_json,
     case_to_json,
     describe_interface,
 )
 from hlfuzz.invariants.config import MethodConfig
+from hlfuzz.invariants.typed import Typed, describe_typed
+from hlfuzz.schema.dump import dump
 
 SCHEMA: Final = "hlfuzz.finding/1"
 
@@ -69,6 +73,7 @@ def save(store: Store, target: Target, fault: Fault, *, seed: int | None = None)
             "tenant_open": interface.tenant_open,
             "allocator": interface.allocator,
             "methods": {m.name: {"stateful": m.stateful, "bytes": m.vector} for m in interface.methods},
+            "schema": None if target.schema is None else dump(target.schema.schema, source=False),
         },
         "engine": "kvm" if target.session().is_kvm else "inprocess",
         "deadline_us": round(target.deadline * 1e6),
@@ -109,9 +114,10 @@ def load(path: Path, *, module: Path | None = None, engine: str | None = None) -
             tenant_open=described["tenant_open"],
             allocator=described["allocator"],
         )
+        schema = described.get("schema")
         target = Target(
             guest,
-            describe_interface(guest.info, config),
+            describe_interface(guest.info, config) if schema is None else _typed(guest, config, str(schema)),
             engine=_engine(engine or str(document["engine"])),
             deadline=int(document["deadline_us"]) / 1e6,
         )
@@ -129,6 +135,11 @@ def load(path: Path, *, module: Path | None = None, engine: str | None = None) -
         raise UsageError(
             f"finding is malformed ({path}: {type(error).__name__} {error}): use a file that hlfuzz wrote"
         ) from error
+
+
+def _typed(guest: Guest, config: Config, schema: str) -> Interface:
+    typed = Typed(Schema.from_json(schema))
+    return describe_typed(guest, typed, config, only=config.methods)
 
 
 def _engine(name: str) -> Any:

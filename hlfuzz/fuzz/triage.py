@@ -64,7 +64,7 @@ class Triage:
         if known is not None and few.strength <= known.fault.strength:
             return None
         first = self._keep(few)  # before it is made small, which takes a while
-        self._keep(shrink(few, probe, shrink_seconds))
+        self._keep(shrink(few, probe, shrink_seconds, self._target.simpler_fields))
         return first and self.findings[few.signature]
 
     def _confirm(self, fault: Fault) -> Fault | None:

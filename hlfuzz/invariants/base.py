@@ -213,7 +213,9 @@ class Invariant(ABC):
             return Verdict(
                 Status.INCONCLUSIVE, runs, f"seen once and not again under strict reset: {fault.title}", fault
             )
-        small = shrink(again, lambda case: self.probe(target, case, strict=True), SHRINK_SECONDS)
+        small = shrink(
+            again, lambda case: self.probe(target, case, strict=True), SHRINK_SECONDS, target.simpler_fields
+        )
         return Verdict(Status.VIOLATED, runs, small.title, small)
 
 

@@ -13,7 +13,7 @@ from hlfuzz.invariants.tables import Table, read_toml
 
 CONFIG_NAME: Final = "hlfuzz.toml"
 CONFIG_VERSION: Final = 1
-INTERFACE_KEYS: Final = frozenset({"host", "methods", "tenants", "allocator"})
+INTERFACE_KEYS: Final = frozenset({"host", "methods", "tenants", "allocator", "schema"})
 """What may be said of one guest's interface, in its hlfuzz.toml or in a project's table of targets."""
 PROJECT_KEYS: Final = frozenset(
     {"targets", "engine", "reset", "timeout", "seed", "time", "require_kvm", "store", "invariants"}
@@ -52,6 +52,8 @@ class Config:
     methods: Mapping[str, MethodConfig] = field(default_factory=lambda: {})
     tenant_open: str | None = None
     allocator: str | int | None = None
+    schema: Path | None = None
+    """The schema of the interface; the keys of `methods` and `tenant_open` are methods of it then."""
     path: Path | None = None
 
 
@@ -84,11 +86,13 @@ def read_interface(table: Table) -> Config:
     tenants = table.table("tenants")
     tenants.only({"open"})
     host = table.table("host")
+    schema = table.get("schema", str)
     return Config(
         host={name: HostMode(_mode(host, name)) for name in host},
         methods={name: _method(method) for name, method in table.table("methods").tables()},
         tenant_open=tenants.get("open", str),
         allocator=_allocator(table),
+        schema=None if schema is None else table.path.parent / schema,
         path=table.path,
     )
 

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from hlfuzz.bindings import Interface as Schema
 from hlfuzz.errors import UsageError
 from hlfuzz.guest import Guest
 from hlfuzz.invariants.config import Config, HostMode, find_config, load_config
-from hlfuzz.invariants.interface import Interface, describe_interface, refuse_missing
+from hlfuzz.invariants.describe import describe_guest
+from hlfuzz.invariants.interface import refuse_missing
 from hlfuzz.invariants.project import MAX_TIMEOUT, Project, ProjectTarget
 from hlfuzz.invariants.seeds import read_seeds
 from hlfuzz.invariants.tables import suggestion
 from hlfuzz.invariants.target import EngineName, Target
-from hlfuzz.invariants.typed import Typed, describe_typed
+from hlfuzz.invariants.typed import Typed
 from hlfuzz.sandbox import Provider, Wasi
 
 
@@ -60,7 +60,9 @@ def open_project_target(
     if not found.module.is_file():
         raise UsageError(f"no module ({found.module}, target {found.name!r}): build it, or mend its path")
     guest = Guest.load(found.module)
-    interface = _interface(found, guest, methods, host, schema)
+    interface = describe_guest(
+        guest, _config(found), only=methods, host=host, stub_imports=found.stub_imports, typed=schema
+    )
     refuse_missing(guest.info, interface, wasi=found.wasi, given=providers or ())
     return Target(
         guest,
@@ -72,22 +74,6 @@ def open_project_target(
         host=providers,
         native=None if found.native is None else Guest.from_elf(found.native),
     )
-
-
-def _interface(
-    target: ProjectTarget,
-    guest: Guest,
-    methods: tuple[str, ...],
-    host: Mapping[str, HostMode] | None,
-    schema: Typed | None,
-) -> Interface:
-    config = _config(target)
-    if schema is None and target.schema is not None:
-        schema = Typed(Schema.load(target.schema))
-    if schema is not None:
-        config = replace(config, host={**config.host, **(host or {})})
-        return describe_typed(guest, schema, config, only=methods)
-    return describe_interface(guest.info, config, only=methods, host=host, stub_imports=target.stub_imports)
 
 
 def _config(target: ProjectTarget) -> Config:
@@ -103,4 +89,5 @@ def _config(target: ProjectTarget) -> Config:
         methods={**read.methods, **own.methods},
         tenant_open=own.tenant_open or read.tenant_open,
         allocator=own.allocator if own.allocator is not None else read.allocator,
+        schema=own.schema or read.schema,
     )

@@ -31,7 +31,6 @@ _PAGE: Final = "docs/pytest.md"
 _TARGET_KEYS: Final = INTERFACE_KEYS | {
     "module",
     "config",
-    "schema",
     "native",
     "stub_imports",
     "wasi",
@@ -47,16 +46,14 @@ class ProjectTarget:
     """One guest to check. Paths are absolute.
 
     `config`: its hlfuzz.toml, None for the one beside the module. `interface`: what its table says itself,
-    which goes before what `config` says. `schema`: the schema that it implements; `native`: a native guest
-    built from the same source. `corpus`: folders of seeds. `invariants`, `engine`, `timeout`: None as the
-    project says. `wasi`: give it all of WASI that costs nothing: arguments, clocks, output, no files.
+    which goes before what `config` says. `native`: a native guest built from the same source. `corpus`:
+    folders of seeds. `invariants`, `engine`, `timeout`: None as the project says. `wasi`: give it all of WASI that costs nothing: arguments, clocks, output, no files.
     """
 
     name: str
     module: Path
     config: Path | None = None
     interface: Config = field(default_factory=Config)
-    schema: Path | None = None
     native: Path | None = None
     stub_imports: bool = False
     wasi: bool = False
@@ -155,7 +152,6 @@ def _target(folder: Path, name: str, table: Table) -> ProjectTarget:
         module=folder / module,
         config=_path(folder, table, "config"),
         interface=read_interface(table),
-        schema=_path(folder, table, "schema"),
         native=_path(folder, table, "native"),
         stub_imports=bool(table.get("stub_imports", bool)),
         wasi=bool(table.get("wasi", bool)),

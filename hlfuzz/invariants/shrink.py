@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -16,16 +16,20 @@ if TYPE_CHECKING:
 MAX_PROBES: Final = 4000
 
 Probe = Callable[[Case], "Fault | None"]
+Fields = Callable[[Case, int, int], "Iterator[Case] | None"]
+"""`fields(case, call, place)`: the case with something simpler in field number `place` of a typed call; None
+where there is no such field. See `Target.simpler_fields`."""
 
 
-def shrink(fault: Fault, probe: Probe, seconds: float) -> Fault:
+def shrink(fault: Fault, probe: Probe, seconds: float, fields: Fields | None = None) -> Fault:
     """The smallest fault found within `seconds` that is the same defect, and no weaker proof of it.
 
     Delta debugging (Zeller and Hildebrandt, 2002) over the calls, then the bytes of each vector, then values.
     `probe` judges a candidate; only one that fails with the same kind, invariant and function replaces the
-    best, so the result's case fails for certain.
+    best, so the result's case fails for certain. Calls that have `fields` stay valid: these are made simpler,
+    and not the bytes.
     """
-    return _Shrinker(fault, probe, time.monotonic() + seconds).run()
+    return _Shrinker(fault, probe, time.monotonic() + seconds, fields).run()
 
 
 def drop_calls(fault: Fault, probe: Probe, seconds: float) -> Fault:
@@ -36,7 +40,8 @@ def drop_calls(fault: Fault, probe: Probe, seconds: float) -> Fault:
 class _Shrinker:
     """Keeps the best fault so far and how much may still be spent."""
 
-    def __init__(self, fault: Fault, probe: Probe, deadline: float) -> None:
+    def __init__(self, fault: Fault, probe: Probe, deadline: float, fields: Fields | None = None) -> None:
+        self._fields = fields
         self._best = fault
         self._probe = probe
         self._deadline = deadline
@@ -48,6 +53,8 @@ class _Shrinker:
             size = self._best.case.size
             self._drop_calls()
             for call in range(len(self._best.case.calls)):
+                if self._simplify_fields(call):
+                    continue
                 self._shorten_vector(call)
                 self._clear_vector(call)
                 self._simplify_scalars(call)
@@ -90,6 +97,17 @@ class _Shrinker:
             count //= 2
         if self._best.case.context and len(self._best.case.calls) == 1:
             self._accept(replace(self._best.case, context=False))
+
+    def _simplify_fields(self, call: int) -> bool:
+        """Simplify every field of a typed call; False when it has none."""
+        place = 0
+        while call < len(self._best.case.calls) and self._may_go_on():
+            simpler = self._fields and self._fields(self._best.case, call, place)
+            if simpler is None:
+                break
+            if not any(self._accept(case) for case in simpler if case.size <= self._best.case.size):
+                place += 1
+        return place > 0
 
     def _shorten_vector(self, call: int) -> None:
         chunk = len(self._vector(call)) // 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
@@ -156,6 +156,16 @@ class Target:
         """The call as Python would write it, with the values of the schema; long ones are shortened."""
         typed = self.interface.typed
         return (typed.text(call) if typed is not None else None) or call_text(call)
+
+    def simpler_fields(self, case: Case, call: int, place: int) -> Iterator[Case] | None:
+        """The case with something simpler in field number `place` of a call, for the shrinker; None where the
+        call is not typed, or has fewer fields."""
+        if self.interface.typed is None:
+            return None
+        # Imported here: it loads Hypothesis, as all that makes typed calls.
+        from hlfuzz.invariants.typed.simplify import simpler_fields
+
+        return simpler_fields(self.interface.typed, case, call, place)
 
     @property
     def schema(self) -> Schema | None:

@@ -133,7 +133,10 @@ def _options(target: Target, case: Case) -> Iterator[str]:
         yield f"stateful=[{', '.join(map(_text, excused))}]"
     if interface.tenant_open is not None:
         yield f"tenant_open={_text(interface.tenant_open)}"
-    if interface.allocator is not None:
+    if interface.typed is not None:
+        path = interface.typed.path or Path(interface.typed.interface.schema.name)
+        yield f"schema={_text(str(near(path)))}"
+    elif interface.allocator is not None:
         named = interface.allocator
         yield f"allocator={_text(named) if isinstance(named, str) else named}"
     if target.engine != "auto":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Final
 
 from hlfuzz.bindings import Interface as Bindings
@@ -31,9 +32,11 @@ _MAX_LISTED: Final = 8
 class Typed:
     """What a schema adds to a target: typed calls and their text, stand-ins, decoded answers."""
 
-    def __init__(self, interface: Bindings, *, service: str | None = None) -> None:
-        """`service`: only the methods of this one. Raises `UsageError` for a schema without guest methods."""
+    def __init__(self, interface: Bindings, *, service: str | None = None, path: Path | None = None) -> None:
+        """`service`: only the methods of this one; `path`: the file of the schema, where it is known. Raises
+        `UsageError` for a schema without guest methods."""
         self.interface = interface
+        self.path = path
         raw = interface.schema.format is Format.RAW
         self.methods: dict[str, TypedMethod] = {}
         """The guest's methods by export."""

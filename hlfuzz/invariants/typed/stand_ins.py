@@ -23,6 +23,7 @@ from hlfuzz.model import Value
 from hlfuzz.sandbox import Caller, HostFunction, Provider
 from hlfuzz.schema.ir import Direction, Format, Method, Service
 from hlfuzz.schema.names import host_method_names
+from hlfuzz.schema.wire.base import WireError
 
 Note = Callable[[HostCall], None]
 """Keeps a host call that was made."""
@@ -54,7 +55,10 @@ def _message(
     answer_type = method.response
 
     def describe(data: bytes) -> str:
-        return shorten(value_text(request.decode(data)))
+        try:
+            return shorten(value_text(request.decode(data)))
+        except WireError:
+            return shorten(f"no valid {request.type_name}: {bytes(data)!r}")
 
     def provide(caller: Caller, pointer: int, length: int) -> int:
         data = request_bytes(caller, pointer, length, name)
