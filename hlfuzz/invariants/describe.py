@@ -27,7 +27,8 @@ def describe_guest(
     With `typed`, or else `config.schema`, the methods are those of the schema, and `only` and the
     configuration's keys are methods of it. The other arguments are those of `describe_interface`.
 
-    Raises: what that raises, `SchemaError` for a schema with errors, `LinkError` for a guest that was built for another one.
+    Raises: what that raises, `SchemaError` for a schema with errors, `LinkError` for a guest that was built
+    for another one.
     """
     if typed is None and config.schema is None:
         return describe_interface(guest.info, config, only=only, host=host, stub_imports=stub_imports)

@@ -47,7 +47,8 @@ class ProjectTarget:
 
     `config`: its hlfuzz.toml, None for the one beside the module. `interface`: what its table says itself,
     which goes before what `config` says. `native`: a native guest built from the same source. `corpus`:
-    folders of seeds. `invariants`, `engine`, `timeout`: None as the project says. `wasi`: give it all of WASI that costs nothing: arguments, clocks, output, no files.
+    folders of seeds. `invariants`, `engine`, `timeout`: None as the project says. `wasi`: give it all of WASI
+    that costs nothing: arguments, clocks, output, no files.
     """
 
     name: str
