@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +13,7 @@ from hlfuzz.testing.options import ALL, ROOT, SEED_INPUT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hlfuzz.errors import Finding
     from hlfuzz.guest import Guest
     from hlfuzz.sandbox import Pool, Provider, Sandbox
     from hlfuzz.testing.checking import Checking
@@ -205,12 +207,11 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    error = call.excinfo.value if call.excinfo is not None else None
-    if isinstance(error, AssertionError):
-        from hlfuzz.errors import Finding
-
-        if isinstance(error, Finding) and report.failed:
+    errors = sys.modules.get("hlfuzz.errors")
+    if errors is not None and report.failed and call.excinfo is not None:
+        error = call.excinfo.value
+        if isinstance(error, errors.Finding):
             from hlfuzz.testing.text import short_report
 
-            report.longrepr = short_report(error, item.nodeid)
+            report.longrepr = short_report(cast("Finding", error), item.nodeid)
     return report

@@ -10,7 +10,6 @@ from typing import Final
 import pytest
 
 from hlfuzz.errors import Finding, UsageError
-from hlfuzz.fuzz import save
 from hlfuzz.fuzz.check import MAX_RUNS
 from hlfuzz.guest import Guest
 from hlfuzz.invariants import (
@@ -32,7 +31,7 @@ from hlfuzz.invariants.generate import Generator as CaseGenerator
 from hlfuzz.sandbox import Provider
 from hlfuzz.testing.fixtures import plainly, setting_of
 from hlfuzz.testing.recorded import RecordedSandbox
-from hlfuzz.testing.text import finding_text
+from hlfuzz.testing.text import keep_finding
 
 MAX_DERIVED: Final = 8
 """Cases with a secret that are made of one recorded case."""
@@ -159,14 +158,17 @@ class Checking:
         return None
 
     def _finding(self, fault: Fault, runs: int) -> Finding:
-        seed = self._state.seed
-        setting = setting_of(self._item)
-        name = setting.target.name if setting.target is not None else self.target.guest.name
-        saved = save(self._state.store(name), self.target, fault, seed=seed)
-        self._note(verdict=Status.VIOLATED, signature=fault.signature, finding=saved.path)
-        again = None if self.target.host else saved.path
-        text = finding_text(self.target, fault, seed=seed, runs=runs, path=again)
-        return Finding(text, signature=fault.signature, reproducer=saved.path)
+        named = setting_of(self._item).target
+        finding, path = keep_finding(
+            self.target,
+            fault,
+            self._state.store(named.name if named is not None else self.target.guest.name),
+            seed=self._state.seed,
+            runs=runs,
+            module=None if named is None else named.module,
+        )
+        self._note(verdict=Status.VIOLATED, signature=fault.signature, finding=path)
+        return finding
 
     def _note(self, **properties: object) -> None:
         mine = {f"hlfuzz.{name}": str(value) for name, value in properties.items()}

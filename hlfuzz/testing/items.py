@@ -11,7 +11,6 @@ from typing import Any, Final
 import pytest
 
 from hlfuzz.errors import Finding, HlfuzzError, UsageError
-from hlfuzz.fuzz import save
 from hlfuzz.fuzz.check import MAX_RUNS
 from hlfuzz.invariants import (
     Budget,
@@ -25,7 +24,7 @@ from hlfuzz.invariants import (
 from hlfuzz.invariants.tables import suggestion
 from hlfuzz.testing.options import ROOT
 from hlfuzz.testing.state import State
-from hlfuzz.testing.text import finding_text
+from hlfuzz.testing.text import keep_finding
 
 _TIMER_SHARE: Final = 0.5
 """Of the time that pytest-timeout leaves to a test, a checker uses this much at most: it ends by itself."""
@@ -150,11 +149,16 @@ class InvariantItem(pytest.Item):
     def _keep(self, target: Target, verdict: Verdict) -> Finding:
         fault = verdict.fault
         assert fault is not None
-        seed = self._state.seed
-        saved = save(self._state.store(self._place.name), target, fault, seed=seed)
-        self._note(signature=fault.signature, finding=saved.path)
-        text = finding_text(target, fault, seed=seed, runs=verdict.runs, path=saved.path)
-        return Finding(text, signature=fault.signature, reproducer=saved.path)
+        finding, path = keep_finding(
+            target,
+            fault,
+            self._state.store(self._place.name),
+            seed=self._state.seed,
+            runs=verdict.runs,
+            module=self._place.target.module,
+        )
+        self._note(signature=fault.signature, finding=path)
+        return finding
 
     def _note(self, **properties: object) -> None:
         """Properties of the report, which JUnit documents have too."""

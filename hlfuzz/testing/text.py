@@ -3,36 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
 from hlfuzz.errors import Finding
-from hlfuzz.invariants import Case, Fault, Target
+from hlfuzz.fuzz import Store, calls_text, save
+from hlfuzz.invariants import INVARIANTS, Case, Fault, Target
+from hlfuzz.report import as_test, write_test
+from hlfuzz.report.text import visible
+
+MAX_LINE: Final = 400
+"""Characters of one line: a guest may send much, and the finding's file has all of it."""
 
 
-def finding_text(target: Target, fault: Fault, *, seed: int, runs: int, path: Path | None) -> str:
-    """Title, who is accused, the smallest calls, what differed, seed and how to run it again."""
+def keep_finding(
+    target: Target, fault: Fault, store: Store, *, seed: int, runs: int, module: Path | None
+) -> tuple[Finding, Path]:
+    """Saves a fault, and a test that fails until it is mended; the exception that tells it, and its file.
+
+    `module` is the guest's file, which the test names. There is no test for a checker that is not
+    registered, as none could name it. Raises: EnvironmentProblem when it cannot be saved.
+    """
+    saved = save(store, target, fault, seed=seed)
+    lines = [*_facts(target, fault), f"seed {seed}, found in {runs} {'run' if runs == 1 else 'runs'}"]
+    lines.append(f"again: hlfuzz repro {_from_here(saved.path)}")
+    if fault.invariant in INVARIANTS:
+        write_test(saved, target, seed=seed, module=module)
+        lines += ["or as a test:", "", as_test(target, fault, seed=seed, module=module).rstrip()]
+    return Finding("\n".join(lines), signature=fault.signature, reproducer=saved.path), saved.path
+
+
+def _facts(target: Target, fault: Fault) -> list[str]:
+    """Title, who is accused, the smallest calls, what was seen."""
+    boxes = fault.case.boxes if len(set(fault.case.boxes)) > 1 else ()
     lines = [
         fault.title,
         f"accused: the {fault.subject} ({target.guest.name}), of breaking {fault.invariant}",
         f"calls ({_how(fault.case)}):",
-        *(f"  {number}. {call}" for number, call in enumerate(_calls(target, fault.case), 1)),
     ]
+    for at, call in enumerate(calls_text(target, fault.case)):
+        lines.append(f"  {at + 1}. {call}" + (f" in sandbox {boxes[at]}" if boxes else ""))
     if fault.evidence:
         lines += ["what was seen:", *(f"  {line}" for text in fault.evidence for line in text.splitlines())]
-    lines.append(f"seed {seed}, found in {runs} {'run' if runs == 1 else 'runs'}, {fault.signature}")
-    if path is not None:
-        lines.append(f"again: hlfuzz repro {_from_here(path)}")
-    return "\n".join(lines)
-
-
-def _calls(target: Target, case: Case) -> list[str]:
-    shown = case.calls if case.secret is None else case.variants()[0]
-    boxes = case.boxes if len(set(case.boxes)) > 1 else ()
-    return [
-        target.call_text(call) + (f" in sandbox {boxes[at]}" if boxes else "")
-        for at, call in enumerate(shown)
-    ]
+    return [visible(line, MAX_LINE) for line in lines]
 
 
 def _how(case: Case) -> str:

@@ -56,5 +56,6 @@ class Project:
     def test(self, text: str, name: str = "test_it.py") -> None:
         (self.path / name).write_text(text)
 
-    def run(self, *arguments: str) -> pytest.RunResult:
-        return self.pytester.runpytest_inprocess(*PLUGIN, "-p", "no:cacheprovider", *arguments)
+    def run(self, *arguments: str, **options: bool) -> pytest.RunResult:
+        """`options` are those of `Pytester.inline_run`."""
+        return self.pytester.runpytest_inprocess(*PLUGIN, "-p", "no:cacheprovider", *arguments, **options)

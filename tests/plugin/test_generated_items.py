@@ -49,6 +49,18 @@ def test_a_violation_fails_with_all_that_is_needed_to_see_it_again(project: Proj
     assert list((project.path / ".hlfuzz" / "remembers" / "findings").glob("*.json"))
 
 
+def test_the_reproducer_can_be_pasted_into_a_test_file_and_fails_there(project: Project) -> None:
+    project.settings(remembers=REMEMBERS)
+    done = project.run("hlfuzz::remembers::context-dependence")
+    text = done.stdout.str().partition("or as a test:")[2].partition("\n====")[0]
+    project.test(text)
+    again = project.run()
+    again.assert_outcomes(failed=1)
+    again.stdout.fnmatch_lines(["*total depends on an earlier bump*"])
+    project.guest("remembers", REMEMBERS.replace("i32.const 1", "i32.const 0"))
+    project.run().assert_outcomes(passed=1)
+
+
 def test_a_run_can_be_narrowed_by_id_by_expression_and_by_option(project: Project) -> None:
     project.settings(clean=CLEAN, other=CLEAN)
     for arguments in (
