@@ -26,14 +26,15 @@ def check(
 ) -> list[Row]:
     """One row for each invariant, in order; `listener` gets each as soon as it is there.
 
-    `seconds` is for all of them together: what one does not use is for those after it. Faults of violated
-    invariants are saved in `store`.
+    `seconds` is for all of them together: what one does not use is for those after it, and each gets at least
+    half of its part, whatever those before it took. Faults of violated invariants are saved in `store`.
     """
     rows: list[Row] = []
     deadline = time.monotonic() + seconds
     for at, invariant in enumerate(invariants):
         start = time.monotonic()
-        share = max(deadline - start, 0.0) / (len(invariants) - at)
+        fair = seconds / len(invariants)
+        share = max((deadline - start) / (len(invariants) - at), fair / 2)
         verdict = examine(invariant, target, Random(f"{seed} {invariant.id}"), Budget(share, MAX_RUNS))
         finding = None
         if verdict.status is Status.VIOLATED and verdict.fault is not None:

@@ -43,6 +43,7 @@ def render(check: Checked) -> str:
         css=Markup(css),
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         quote=_shell_word,
+        brief=_brief,
         SIGNS=_SIGNS,
     )
 
@@ -75,7 +76,6 @@ def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, finalize=_finalize
     )
-    environment.filters["brief"] = _brief
     return environment.get_template("check.html.j2")
 
 

@@ -83,12 +83,16 @@ def _provider(provider: Provider) -> tuple[str, str]:
 
 def _name(thing: object) -> tuple[str, str]:
     """The import that makes a class or function known, and its name there. What has no name that can be
-    imported gets one that its reader must give a meaning, and no import."""
+    imported gets a comment instead that asks its reader for one."""
     module, name = str(getattr(thing, "__module__", "")), str(getattr(thing, "__qualname__", ""))
     if name.isidentifier() and module != "__main__" and all(map(str.isidentifier, module.split("."))):
         return f"from {module} import {name}\n", name
     last = name.rpartition(".")[2]
-    return "", last if last.isidentifier() else "your_own"
+    known = last if last.isidentifier() else "your_own"
+    return (
+        f"# {known} is your own and cannot be imported ({visible(f'{module}.{name}')}): define it here\n",
+        known,
+    )
 
 
 def _path(path: Path) -> str:
