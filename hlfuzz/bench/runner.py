@@ -13,6 +13,7 @@ from rich.table import Table
 from hlfuzz.bench import (
     api,
     checks,
+    compare,
     dispatch,
     many,
     native,
@@ -65,6 +66,7 @@ def _rows(quick: bool) -> Iterator[Row]:
             count_us = row.p50 if row.name.startswith("count") else count_us
             yield row
         yield vm.strict(template, rounds, block // 2)
+        yield from compare.rows(template, block // 2)
         yield native.echo(rounds, block // 2)
         yield from api.rows(vcpu, rounds, block)
         yield from checks.rows(rounds, block)
