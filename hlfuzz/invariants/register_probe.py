@@ -17,15 +17,18 @@ from hlfuzz.sandbox import Sandbox
 
 ELF: Final = zlib.decompress(
     base64.b85decode(
-        b"c-n=N!D|yi6o+5psy!@h4twY!kQDYo4vQGbp-9jTSlNXNdMlnhg@A>65u_~SfeJ=L74fJbs30OeN3Avr61+(-"
-        b"8oVf8Qv4HC;>_E56Spdzu=&2(-"
-        b"FcIl`K7zGe5zO|fV3hU2i<#CsB%Aozgq;0aKJp#?;gxOt>ze+he9ZU9d{@<Zeb7e?+YDsP0a0ynMc?(_l1t(VRhAbeE^-"
-        b"+_NDdp>^JCEGi#0iL$4B9KW!-cBW-nU?E)N2pxr*=Rj!(0CjlPs)6VVF=mfy_6rfw|dY`|IC*u&GsHwe8A0H^b`&n}Ed?v1l"
-        b"FH#l>L_(2<NHddE>ZDR9l{%@^Nu^FIbyBI5nmWlq4!1QT$Am}e+)Uk>>I~_32m0$FnB$3i4(b@hy)w=*T`VzuoM$$$%4}kd8"
-        b"RAi9fQyRDYJ9|WF=qOBhFQiHrdkFw#16B87nx1GthfcG1-N(1K~kN*i`O-"
-        b"LyrEIXzJ`Mv8Ufzc2=R`>Ku4^;6MLHh4psk;t++Yg8u6Nw5mlos<VtI1C+fp1KMLO6VXMdcl;633Y?sQx_dTBwpPE!Wl2nkS"
-        b"f+Q6rsUS%ONh(NEL6QoRRFI^CBo!p7AV~#DDo9d6k_s*Lo&JaZ_}Y7K>FvfRrEfAFD*c-"
-        b"27p1$IPC6gm0Pe>xSNIR0^6=c+3u~{fZCiU~ZA&Z}ShH0UTP3k`B(o8=N@C|o>>Qlb-Lt=@Q?Ek$SbhTlG%@4"
+        b"c-n=NPiPZC6o=o&)fT$2Ipokopb6}Q9QI%!NRh=R&`K71@K`)q1PxehQHxR*5~zj7#wzN;gF-"
+        b">P_8hg^QIOzGdePveqKDLa_Try7^LE~(sYoVlzHfGR-"
+        b"t5l)wmLO^I$>GBEdi%M^}bsf>KEbPR)ldlqDR!VNBc%IecaH4Oh|&6cdTz-"
+        b"_7MB8XWIJc=+hm&4l~f_nYQMTJaY7W0F}85i%U!KJ*bw`&${{_x?@G-4>fszxZNHwet*FD-"
+        b"2D6{IDcjKY6U8@moLJ}P%b+O@N_^sJD}Aj0JggT)kM|(^rhWt``D37yPGN8m3;dvY2!vL4oiw9&Em26ECrSzmWb;_Tqo"
+        b"i>5!Z>hPQ-"
+        b"O0t`q4xVUxpAYSnBVKB>b!b$Y5YsIG0QzbBwyZ@F%xicz_q#$lp^Nn#2|i3Q9M1I!V9JWlj*Tyk2@FA^Or6H|DGn8q2R"
+        b"hv$esR)_^$AO?6tato4Kcy!0cn(Q<jTvbTnErm2T6l`2q@bIpJkM|^+Dx&$Fvb*V_ko^N&u{K&-"
+        b"Td+$ldhW1Q%M{}eMQTp(MqVucwA=@xRHwb_-"
+        b"#y;4l^=^E2ewV#H`rN_vDiQK^YNPw$yW}E;E)IoiQte34vFB92o8zhkO&Tm;E)IoiQte34vFB92o8zhkSNLTG~PGbEAQ"
+        b"N?H|rmzzK&H${T%DA)V)|cl@E>wkIOG+=zEaycxLRmu~){njlDFs#TGV=nJS^F5}Gx_-"
+        b"V9SEG;4%rjpcyefOXBe?of#LPW<k6-I4u2?$}LwWq$$v2uzy"
     )
 )
 """The assembled program; its source is tests/vm/register_probe.S, and a test assembles it again."""
@@ -47,7 +50,8 @@ _ST_AT, _XMM_AT, _YMM_AT = 32, 160, 576
 
 @cache
 def register_probe() -> Guest:
-    """The guest: its export `look` gives the address of what it found."""
+    """The guest: its export `look` gives the address of what it found; all three change every register, and
+    `crash` and `hang` do what they are called."""
     return Guest.from_elf(ELF, name="hlfuzz.registers")
 
 

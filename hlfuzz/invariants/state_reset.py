@@ -21,6 +21,7 @@ REGISTERS: Final = "hlfuzz.registers"
 """The case of the bundled guest that tells the registers it finds."""
 _MARK: Final = bytes(range(1, 33))
 _ANSWERS_ON_KVM: Final = 1
+_HANG_SECONDS: Final = 0.02
 
 
 class StateReset(Invariant):
@@ -29,7 +30,7 @@ class StateReset(Invariant):
     "strict" every register. Each case is judged at both reset levels.
 
     The case `hlfuzz.registers` runs a bundled native guest that changes all registers that code can change,
-    and tells what it finds in them in the next call and in the next sandbox.
+    and tells what it finds in them after a call, a crash and a deadline, and in the next sandbox.
     """
 
     id: ClassVar[str] = "state-reset"
@@ -116,28 +117,37 @@ class StateReset(Invariant):
         )
 
     def _registers(self, case: Case) -> Fault | None:
-        guest = register_probe()
-        with Sandbox(guest, engine="kvm", transport="exit") as box:
-            outside = box.cpu_state()
-            first = look(box)
-            evidence: tuple[str, ...] = ()
-            try:
-                evidence = (
-                    differing_registers(outside, box.cpu_state())
-                    or differing_registers(first, look(box))
-                    or _next_sandbox(first)
-                )
-            except CallFailed as error:
-                evidence = (f"the guest, which never fails by itself, cannot go on: {error}",)
-        if not evidence:
+        with Sandbox(register_probe(), engine="kvm", transport="exit", deadline=_HANG_SECONDS) as box:
+            found = _left_in_registers(box)
+        if found is None:
             return None
+        after, evidence = found
         return self.violated(
             function=REGISTERS,
-            detail="registers",
-            title="a strict reset left registers of a native guest as they were",
+            detail=f"after {after}",
+            title=f"after {after} a native guest finds registers that a strict reset did not bring back",
             evidence=evidence,
             case=case,
         )
+
+
+def _left_in_registers(box: Sandbox) -> tuple[str, tuple[str, ...]] | None:
+    outside, first = box.cpu_state(), look(box)
+    try:
+        for after, act in (
+            ("a call context", lambda: None),
+            ("a call", lambda: box.try_call("look")),
+            ("a crash", lambda: box.try_call("crash")),
+            ("a deadline", lambda: box.try_call("hang")),
+        ):
+            act()
+            evidence = differing_registers(outside, box.cpu_state()) or differing_registers(first, look(box))
+            if evidence:
+                return after, evidence
+        evidence = _next_sandbox(first)
+        return ("a call in another sandbox", evidence) if evidence else None
+    except CallFailed as error:
+        return "a call", (f"the guest, which never fails by itself, cannot go on: {error}",)
 
 
 def _next_sandbox(first: Mapping[str, bytes]) -> tuple[str, ...]:

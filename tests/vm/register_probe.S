@@ -1,5 +1,6 @@
-/* A native guest that says which registers it finds when a call reaches it, and then changes all that it can. The bytes
- * are in hlfuzz/invariants/register_probe.py:
+/* A native guest that says which registers it finds when a call reaches it, and then changes all that it can. Two more
+ * exports change them too, and do not return: one crashes, one goes on for ever. The bytes are in
+ * hlfuzz/invariants/register_probe.py:
  *
  *     gcc -c -o probe.o register_probe.S && objcopy -O binary -j .text probe.o probe.elf
  *
@@ -39,10 +40,16 @@ note:
 note_end:
     .balign 8
 exports:
-    .quad AT(name), AT(type), AT(boot), 0
+    .quad AT(look), AT(type), AT(boot), 0
+    .quad AT(crash), AT(type), AT(boot), 0
+    .quad AT(hang), AT(type), AT(boot), 0
 exports_end:
-name:
+look:
     .asciz "look"
+crash:
+    .asciz "crash"
+hang:
+    .asciz "hang"
 type:
     .asciz ":I"
 
@@ -109,6 +116,7 @@ answered:
 
     movabs $MAILBOX, %r8
     movl (%r8), %ebx
+    movl 4(%r8), %esi            /* which export */
     movl $0, (%r8)
     movq $DATA, 0x4020(%r8)
     movq $0, 0x4028(%r8)
@@ -118,8 +126,11 @@ answered:
     movl %eax, 0x4008(%r8)
     movl $0, 0x4004(%r8)
     movl $0, 0x400c(%r8)
+    testl %esi, %esi
+    jnz 1f
     movl $1, 0x4000(%r8)
-
+1:
+    movl %esi, DATA + 1024
     fninit
     .rept 8
     fldpi
@@ -137,7 +148,14 @@ answered:
     .irp r, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15
     movabs $0x5a5a5a5a5a58, %\r
     .endr
+    cmpl $1, DATA + 1024
+    je 2f
+    ja 3f
     movl $1, %eax
     jmp answered
+2:
+    ud2
+3:
+    jmp 3b
     .balign 16
 end:

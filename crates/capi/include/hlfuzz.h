@@ -435,6 +435,11 @@
 #define HL_FAULT_FORGET_HOST_WRITES 8192
 
 /**
+ * What restores a sandbox after a crash or a deadline leaves x87, SSE and AVX state alone.
+ */
+#define HL_FAULT_FORGET_VECTORS_AFTER_CRASH 16384
+
+/**
  * A byte-vector call reads the length of its result once to check it and once more to use it.
  */
 #define HL_FAULT_READ_TWICE (1 << 16)

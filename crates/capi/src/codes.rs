@@ -187,6 +187,8 @@ pub const HL_FAULT_SPOIL_SNAPSHOT: u32 = 2048;
 pub const HL_FAULT_KEEP_SELECTORS: u32 = 4096;
 /// A reset leaves alone what the host wrote to guest memory.
 pub const HL_FAULT_FORGET_HOST_WRITES: u32 = 8192;
+/// What restores a sandbox after a crash or a deadline leaves x87, SSE and AVX state alone.
+pub const HL_FAULT_FORGET_VECTORS_AFTER_CRASH: u32 = 16384;
 
 /// A byte-vector call reads the length of its result once to check it and once more to use it.
 pub const HL_FAULT_READ_TWICE: u32 = 1 << 16;

@@ -670,6 +670,7 @@ pub unsafe extern "C" fn hl_test_fault(sandbox: *mut hl_sandbox, faults: u32) ->
                 forget_mailbox: has(HL_FAULT_FORGET_MAILBOX),
                 forget_host_writes: has(HL_FAULT_FORGET_HOST_WRITES),
                 forget_vectors: has(HL_FAULT_FORGET_VECTORS),
+                forget_vectors_after_crash: has(HL_FAULT_FORGET_VECTORS_AFTER_CRASH),
                 forget_mxcsr: has(HL_FAULT_FORGET_MXCSR),
                 forget_size: has(HL_FAULT_FORGET_SIZE),
                 share_page: has(HL_FAULT_SHARE_PAGE),

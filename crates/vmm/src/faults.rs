@@ -23,6 +23,8 @@ pub struct Faults {
     pub forget_vectors: bool,
     /// A strict reset leaves MXCSR alone.
     pub forget_mxcsr: bool,
+    /// What restores a sandbox after a crash or a deadline leaves x87, SSE and AVX state alone.
+    pub forget_vectors_after_crash: bool,
     /// The first page of memory is one with every other sandbox of this process that has this fault.
     pub share_page: bool,
     /// Each reset changes a byte of code.
@@ -41,19 +43,14 @@ impl Faults {
         self.forget_vectors || self.forget_mxcsr
     }
 
-    /// `now` with what a reset that forgets takes from the snapshot.
-    pub(crate) fn mix(&self, mut now: Registers, snapshot: &Registers) -> Registers {
-        now.regs = snapshot.regs;
-        now.sregs = snapshot.sregs;
+    /// What a reset that forgets sets: the snapshot's registers with parts of the XSAVE area `now`.
+    pub(crate) fn mix(&self, mut now: Vec<u8>, snapshot: &Registers) -> Registers {
         if !self.forget_vectors {
-            let kept = xsave::area(&now.xsave)[MXCSR].to_vec();
-            let area = xsave::area_mut(&mut now.xsave);
-            area.copy_from_slice(xsave::area(&snapshot.xsave));
-            if self.forget_mxcsr {
-                area[MXCSR].copy_from_slice(&kept);
-            }
+            let kept = now[MXCSR].to_vec();
+            now.copy_from_slice(xsave::area(&snapshot.xsave));
+            now[MXCSR].copy_from_slice(&kept);
         }
-        now
+        snapshot.with_xsave(&now)
     }
 }
 

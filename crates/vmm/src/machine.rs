@@ -152,6 +152,14 @@ impl Registers {
     pub fn general(&self) -> General {
         General::new(&self.regs, &self.sregs)
     }
+
+    /// A copy with another XSAVE area, of the same size.
+    pub(crate) fn with_xsave(&self, area: &[u8]) -> Self {
+        let (regs, sregs, events) = (self.regs, self.sregs, self.events);
+        let mut it = Self { regs, sregs, events, ..Self::default() };
+        crate::xsave::area_mut(&mut it.xsave).copy_from_slice(area);
+        it
+    }
 }
 
 pub struct Machine {

@@ -284,7 +284,7 @@ impl Sandbox {
                 thread.pause()?;
             }
             let damaged = match self.faults.in_registers() {
-                true => Some(self.faults.mix(self.machine.registers()?, &snapshot.registers)),
+                true => Some(self.faults.mix(self.machine.xsave()?, &snapshot.registers)),
                 false => None,
             };
             let to = damaged.as_ref().unwrap_or(&snapshot.registers);
@@ -344,7 +344,11 @@ impl Sandbox {
                 "instantiation was ended; there is nothing to go back to",
             ));
         };
-        self.machine.set_registers(&snapshot.registers, false)?;
+        let damaged = match self.faults.forget_vectors_after_crash {
+            true => Some(snapshot.registers.with_xsave(&self.machine.xsave()?)),
+            false => None,
+        };
+        self.machine.set_registers(damaged.as_ref().unwrap_or(&snapshot.registers), false)?;
         self.hot.restore(&self.machine, &snapshot, &self.ram, self.faults)?;
         self.clean = true;
         let mailbox = self.mailbox_ptr();

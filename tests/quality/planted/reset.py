@@ -132,6 +132,11 @@ FAULTS = (
         partial(damaged, IDLE, "FORGET_MXCSR"),
     ),
     _reset(
+        "crash-leaves-vectors",
+        "what restores a sandbox after a crash or a deadline leaves x87, SSE and AVX registers alone",
+        partial(damaged, IDLE, "FORGET_VECTORS_AFTER_CRASH"),
+    ),
+    _reset(
         "selectors-stay-in-the-thread",
         "data selectors that a guest loads stay in the host's thread, where its next guest has them",
         partial(damaged, IDLE, "KEEP_SELECTORS"),
