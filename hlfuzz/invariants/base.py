@@ -16,6 +16,7 @@ from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.events import Run
 from hlfuzz.invariants.generate import Generator
 from hlfuzz.invariants.shrink import shrink
+from hlfuzz.invariants.steady import unsteady_host_function
 from hlfuzz.invariants.target import Target
 from hlfuzz.model import Difference
 
@@ -207,7 +208,16 @@ class Invariant(ABC):
         return "only random bytes were tried: give inputs that the guest understands (a corpus), or a schema"
 
     def confirm(self, target: Target, fault: Fault, runs: int) -> Verdict:
-        """The verdict on a fault: violated with the smallest case if it shows again under strict reset."""
+        """The verdict on a fault: violated with the smallest case if it shows again under strict reset, and
+        no host function that answers the same call in two ways may have brought it about."""
+        unsteady = "" if fault.subject is Subject.HOST else unsteady_host_function(target, fault.case)
+        if unsteady:
+            return Verdict(
+                Status.INCONCLUSIVE,
+                runs,
+                f"host function {unsteady} gave two answers to the same call, which may be why "
+                f"{fault.title}: give one whose answers follow from what it is asked",
+            )
         again = self.probe(target, fault.case, strict=True)
         if again is None:
             return Verdict(

@@ -18,7 +18,8 @@ Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Js
 class Secret:
     """Where one tenant's secret lies: `length` bytes at `offset` of the byte vector of call number `call`.
 
-    The window is filled with `first` in one run and with `second` in the other, repeated as often as needed.
+    The window is filled with `first` in one run and with `second` in the other, repeated as often as needed;
+    its last `cut` bytes are left out in the other run.
     """
 
     call: int
@@ -26,12 +27,14 @@ class Secret:
     length: int
     first: bytes
     second: bytes
+    cut: int = 0
 
-    def fill(self, data: bytes, secret: bytes) -> bytes:
-        """`data` with the window overwritten; bytes outside the window and the length stay as they are."""
+    def fill(self, data: bytes, secret: bytes, cut: int = 0) -> bytes:
+        """`data` with the window overwritten, and `cut` bytes shorter; bytes outside the window stay as they
+        are."""
         end = min(self.offset + self.length, len(data))
         window = (secret * (self.length // len(secret) + 1))[: max(end - self.offset, 0)]
-        return data[: self.offset] + window + data[self.offset + len(window) :]
+        return data[: self.offset] + window[: max(len(window) - cut, 0)] + data[self.offset + len(window) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +71,12 @@ class Case:
         slot = self.secret
         if slot is None:
             raise UsageError("this case has no secret: only a tenant-independence case can be run as a pair")
-        return self._filled(slot, slot.first), self._filled(slot, slot.second)
+        return self._filled(slot, slot.first, 0), self._filled(slot, slot.second, slot.cut)
 
-    def _filled(self, slot: Secret, secret: bytes) -> tuple[Call, ...]:
+    def _filled(self, slot: Secret, secret: bytes, cut: int) -> tuple[Call, ...]:
         call = self.calls[slot.call]
         at = vector_index(call)
-        data = slot.fill(cast(bytes, call.args[at]), secret)
+        data = slot.fill(cast(bytes, call.args[at]), secret, cut)
         filled = replace(call, args=(*call.args[:at], data, *call.args[at + 1 :]))
         return (*self.calls[: slot.call], filled, *self.calls[slot.call + 1 :])
 
@@ -139,6 +142,7 @@ def case_to_json(case: Case) -> Json:
             "length": slot.length,
             "first": slot.first.hex(),
             "second": slot.second.hex(),
+            "cut": slot.cut,
         }
     if case.boxes:
         document["boxes"] = list(case.boxes)
@@ -167,6 +171,7 @@ def case_from_json(document: Any) -> Case:
                 int(slot["length"]),
                 bytes.fromhex(slot["first"]),
                 bytes.fromhex(slot["second"]),
+                int(slot.get("cut", 0)),
             )
             _check_slot(calls, secret)
         injection = None
@@ -189,5 +194,5 @@ def _text(value: Any) -> str:
 def _check_slot(calls: tuple[Call, ...], slot: Secret) -> None:
     if not 0 <= slot.call < len(calls) or vector_index(calls[slot.call]) < 0:
         raise ValueError("the secret lies in no byte vector")
-    if slot.offset < 0 or slot.length < 0 or not slot.first or not slot.second:
+    if min(slot.offset, slot.length, slot.cut) < 0 or not slot.first or not slot.second:
         raise ValueError("the secret's window is empty or negative")

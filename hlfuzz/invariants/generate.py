@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from hlfuzz.invariants.typed.source import TypedSource
 
 SECRET_BYTES: Final = 32
+LENGTH_SHARE: Final = 0.25
+"""Share of the cases with a secret whose two runs differ in its length only."""
+CUT_BYTES: Final = 16
+"""By how much: a multiple of what allocators align to, so that later addresses keep their alignment."""
 MAX_SEQUENCE: Final = 6
 LONG_SEQUENCE: Final = 32
 """One sequence in `LONG_SHARE` may be this long: some faults need that a buffer fills up, or a counter."""
@@ -91,6 +96,8 @@ class Generator:
         if carrier is None:
             return None
         first, slot = carrier
+        if self._typed is None and rng.random() < LENGTH_SHARE:
+            first, slot = _of_two_lengths(first, slot)
         calls += (first, *self._opened())
         # Where a new connection is announced even a stateful method must not tell of the one before.
         others = [
@@ -151,6 +158,16 @@ class Generator:
     def secret(self) -> bytes:
         """32 random letters and digits."""
         return bytes(self._rng.choices(_SECRET_ALPHABET, k=SECRET_BYTES))
+
+
+def _of_two_lengths(call: Call, slot: Secret) -> tuple[Call, Secret]:
+    """The same secret in both runs, a part of it left out in one: nothing but the length differs."""
+    data = call.args[0]
+    assert isinstance(data, bytes)
+    wider = Call(
+        call.function, (data[: slot.offset] + bytes(CUT_BYTES) + data[slot.offset :], *call.args[1:])
+    )
+    return wider, replace(slot, length=slot.length + CUT_BYTES, second=slot.first, cut=CUT_BYTES)
 
 
 def _typed_source(

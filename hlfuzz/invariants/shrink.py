@@ -201,7 +201,7 @@ def _without_bytes(case: Case, call: int, at: int, count: int) -> Case | None:
             secret = replace(secret, offset=secret.offset - count)
         elif at < secret.offset + secret.length:
             kept = secret.length - (min(at + count, secret.offset + secret.length) - max(at, secret.offset))
-            if kept < len(secret.first):
+            if kept < len(secret.first) or (secret.cut and kept <= secret.cut):
                 return None
             secret = replace(secret, offset=min(secret.offset, at), length=kept)
     return replace(_with_argument(case, call, index, data[:at] + data[at + count :]), secret=secret)

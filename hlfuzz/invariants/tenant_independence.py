@@ -7,26 +7,37 @@ from dataclasses import replace
 from typing import ClassVar, Final
 
 from hlfuzz.invariants.base import Fault, Invariant, Subject
-from hlfuzz.invariants.case import Case
+from hlfuzz.invariants.canary import MIN_LEAK_BYTES, Leak, longest_leak
+from hlfuzz.invariants.case import Case, Secret
 from hlfuzz.invariants.generate import Generator
-from hlfuzz.invariants.observe import Observation, bytes_text, difference, observation_text
+from hlfuzz.invariants.observe import Observation, bytes_text, changed_answer, difference, observation_text
 from hlfuzz.invariants.target import Target
-from hlfuzz.model import Ok, Timeout
+from hlfuzz.model import Ok, Timeout, Value
 
-MIN_LEAK_BYTES: Final = 4
-"""Fewer equal bytes than this are called a dependence, not a leak: they may be chance."""
+MAX_SEARCHED_BYTES: Final = 1 << 16
+"""Bytes of one output in which a secret is looked for, to show it."""
 
 
 class TenantIndependence(Invariant):
-    """Runs the same calls twice in a context, with different secrets from one tenant, and compares what the
-    next one gets.
+    """Runs the same calls twice in a context, with different secrets from one tenant, or the same secret in
+    two lengths, and compares what the next one gets.
 
-    A tenant is one byte-vector call, or what follows the configured `tenants.open` call.
+    A tenant is one byte-vector call, or what follows the configured `tenants.open` call. Where the next
+    tenant gets bytes of the secret they are shown, also when they are in hex, in base64, reversed or under an
+    xor.
     """
 
     id: ClassVar[str] = "tenant-independence"
     subject: ClassVar[Subject] = Subject.GUEST
     doc: ClassVar[str] = "inside one context, what one tenant receives does not depend on what another sent"
+    observes: ClassVar[str] = (
+        "Results, traps and host calls of a tenant in two runs of one context that differ in what an earlier "
+        "tenant sent, or in how much of it."
+    )
+    blind: ClassVar[str] = (
+        "State that no call of the cases shows, and time. Numbers that may both be addresses are taken as "
+        "equal, and so is running out of memory after longer input."
+    )
 
     def cases(self, target: Target, generator: Generator) -> Iterator[Case]:
         while (case := generator.tenants()) is not None:
@@ -45,13 +56,12 @@ class TenantIndependence(Invariant):
         session = target.session("strict" if strict else "memory")
         first, second = case.variants()
         one, two = session.sequence(first), session.sequence(second)
-        if len(one) < len(case.calls) or len(two) < len(case.calls):
-            return None  # a call failed and ended the context: the other tenant received nothing
-        for at in range(slot.call + 1, len(case.calls)):
+        for at in range(slot.call + 1, min(len(one), len(two))):
             what = difference(one[at], two[at], memory_bytes=target.memory_bytes)
-            if not what or isinstance(one[at].outcome, Timeout) or isinstance(two[at].outcome, Timeout):
+            if not what or any(_is_undecided(slot, seen[at]) for seen in (one, two)):
                 continue
-            if difference(session.sequence(first)[at], one[at]):
+            again = session.sequence(first)
+            if len(again) <= at or difference(again[at], one[at]) or changed_answer(again[at], one[at]):
                 return None  # not even repeatable: that is for the determinism check
             return self._fault(replace(case, calls=case.calls[: at + 1]), one[at], two[at], what)
         return None
@@ -60,16 +70,25 @@ class TenantIndependence(Invariant):
         slot = case.secret
         assert slot is not None
         receiver, sender = case.calls[-1].function, case.calls[slot.call].function
-        leaks = [_longest_leak(slot.first, one), _longest_leak(slot.second, two)]
-        shown = min(len(leaked) for _, _, leaked in leaks)
+        leaks = [_best_leak(slot.first, one), _best_leak(slot.second, two)]
+        # Of one secret in two lengths, one run may show nothing of it.
+        shown = (max if slot.cut else min)(len(leak.shown) if leak else 0 for _, leak in leaks)
+        if slot.cut:
+            runs = (f"secret of {slot.length} bytes", f"secret of {slot.length - slot.cut} bytes")
+        else:
+            runs = tuple(f"secret {secret.decode('latin-1')}" for secret in (slot.first, slot.second))
         evidence: list[str] = []
-        for secret, seen, (where, at, leaked) in zip(
-            (slot.first, slot.second), (one, two), leaks, strict=True
-        ):
-            text = f"with secret {secret.decode('latin-1')}: {observation_text(seen, limit=48)}"
-            evidence.append(f"{text}; byte {at} of {where}: {bytes_text(leaked)}" if leaked else text)
-        if shown >= MIN_LEAK_BYTES:
-            title = f"{receiver} hands {shown} bytes of an earlier tenant's {sender} to the next tenant"
+        for run, seen, (where, leak) in zip(runs, (one, two), leaks, strict=True):
+            text = f"with {run}: {observation_text(seen, limit=48)}"
+            if shown and leak is not None:
+                text += f"; byte {leak.at} of {where}, {leak.form}: {bytes_text(leak.shown)}"
+            evidence.append(text)
+        if shown:
+            form = {leak.form for _, leak in leaks if leak} - {"as it is"}
+            how = f" ({' and '.join(sorted(form))})" if form else ""
+            title = f"{receiver} hands {shown} bytes of an earlier tenant's {sender} to the next tenant{how}"
+        elif slot.cut:
+            title = f"{receiver} depends on how much an earlier tenant sent to {sender} ({what})"
         else:
             title = f"{receiver} depends on what an earlier tenant sent to {sender} ({what})"
         return self.violated(
@@ -82,27 +101,38 @@ class TenantIndependence(Invariant):
         )
 
 
-def _longest_leak(secret: bytes, observation: Observation) -> tuple[str, int, bytes]:
-    """Which output shows most of the secret, from which byte on, and those bytes."""
-    found = [(name, data, leak(secret, data)) for name, data in _outputs(observation)]
-    name, data, leaked = max(found, key=lambda item: len(item[2]), default=("", b"", b""))
-    return name, data.find(leaked), leaked
+def _is_undecided(slot: Secret, observation: Observation) -> bool:
+    """How far a guest comes before a deadline is up to the machine; and more input may well use up more
+    memory, which is no secret."""
+    outcome = observation.outcome
+    return isinstance(outcome, Timeout) or (slot.cut > 0 and not isinstance(outcome, Ok))
+
+
+def _best_leak(secret: bytes, observation: Observation) -> tuple[str, Leak | None]:
+    """Which output shows most of the secret, and what it shows."""
+    found = [(name, longest_leak(secret, data[:MAX_SEARCHED_BYTES])) for name, data in _outputs(observation)]
+    return max(found, key=lambda item: len(item[1].shown) if item[1] else 0, default=("", None))
 
 
 def _outputs(observation: Observation) -> list[tuple[str, bytes]]:
+    """Everything that the next tenant gets, as bytes: numbers too may be bytes of a secret."""
     outputs = [(c.function, c.data) for c in observation.host_calls if c.data is not None]
+    sent = dict.fromkeys(c.function for c in observation.host_calls)
+    for function in sent:
+        args = [a for c in observation.host_calls if c.function == function for a in c.args]
+        outputs.append((f"the arguments of {function}", b"".join(map(_number_bytes, args))))
+        outputs.append(
+            (f"the lowest bytes of the arguments of {function}", b"".join(_number_bytes(a)[:1] for a in args))
+        )
     if isinstance(observation.outcome, Ok):
-        outputs += [("the result", v) for v in observation.outcome.values if isinstance(v, bytes)]
+        values = observation.outcome.values
+        outputs += [("the result", v) for v in values if isinstance(v, bytes)]
+        outputs.append(("the result", b"".join(map(_number_bytes, values))))
     return outputs
 
 
-def leak(secret: bytes, data: bytes) -> bytes:
-    """The longest run of `secret`'s bytes (which may repeat itself) that `data` contains."""
-    doubled = secret + secret
-    best = b""
-    for start in range(len(secret)):
-        end = start + len(best) + 1
-        while end <= start + len(secret) and doubled[start:end] in data:
-            best = doubled[start:end]
-            end += 1
-    return best
+def _number_bytes(value: Value) -> bytes:
+    """An integer as four bytes, or eight where it has so many; nothing for other values."""
+    if not isinstance(value, int):
+        return b""
+    return (value & (1 << 64) - 1).to_bytes(8, "little")[: 4 if -(1 << 31) <= value < 1 << 32 else 8]

@@ -67,12 +67,20 @@ ASKS_HOST: Final = """(module (import "env" "now" (func $now (result i64)))
   (func (export "time") (result i64) (call $now)))"""
 
 
-def target(wat: str, engine: str, *, stateful: Sequence[str] = (), seeds: Sequence[bytes] = ()) -> Target:
+def target(
+    wat: str,
+    engine: str,
+    *,
+    stateful: Sequence[str] = (),
+    seeds: Sequence[bytes] = (),
+    tenant_open: str | None = None,
+) -> Target:
     """A target on that guest, with stand-ins for all its imports (buffers for `env.write`)."""
     from hlfuzz.invariants.config import MethodConfig
 
     guest = Guest.from_wasm(bytes(wasmtime.wat2wasm(wat)), name="planted")
     modes = {i.key: HostMode.BYTES if i.name == "write" else HostMode.RECORD for i in guest.info.imports}
-    config = Config(host=modes, methods={name: MethodConfig(stateful=True) for name in stateful})
+    methods = {name: MethodConfig(stateful=True) for name in stateful}
+    config = Config(host=modes, methods=methods, tenant_open=tenant_open)
     interface = describe_interface(guest.info, config)
     return Target(guest, interface, engine=engine, deadline=0.1, seeds=seeds)  # type: ignore[arg-type]

@@ -6,7 +6,6 @@ import pytest
 
 from hlfuzz.invariants import HostCall, Observation
 from hlfuzz.invariants.observe import bytes_text, difference, observation_key
-from hlfuzz.invariants.tenant_independence import leak
 from hlfuzz.model import Exited, Float64, Ok, Timeout, Trap
 
 NAN = Float64(0x7FF8000000000001)
@@ -48,12 +47,13 @@ def test_two_addresses_are_the_same_answer_only_where_they_can_be_addresses() ->
     assert difference(Observation(Ok((1,))), Observation(Ok((2,))), memory_bytes=65536) == "values"
 
 
-def test_a_leak_is_the_longest_run_of_the_secret() -> None:
-    secret = b"abcdefghijklmnop"
-    assert leak(secret, b"xxdefgxxhixx") == b"defg"
-    assert leak(secret, b"..opab..") == b"opab"  # a window may hold the secret more than once
-    assert leak(secret, secret * 2) == secret
-    assert leak(secret, b"") == b""
+def test_a_packed_result_may_hold_another_address_but_no_other_length() -> None:
+    def packed(address: int, length: int) -> Observation:
+        return Observation(Ok((address << 32 | length,)))
+
+    assert difference(packed(4096, 5), packed(4112, 5), memory_bytes=65536) == ""
+    assert difference(packed(4096, 5), packed(4112, 6), memory_bytes=65536) == "values"
+    assert difference(packed(4096, 5), packed(4112, 5)) == "values"
 
 
 @pytest.mark.parametrize(
