@@ -119,7 +119,7 @@ class Leases:
 
     def __init__(self, target: Target, reset: Reset) -> None:
         self._target = target
-        self._reset = reset
+        self._reset: Reset = reset
         self._pool, self._recorder = target.open_pool(reset=reset)
         self.calls = 0
 
