@@ -9,10 +9,11 @@ from random import Random
 from struct import pack, pack_into
 from typing import Any, Final, Literal
 
-from hlfuzz.bindings import Interface, TypedGuest, client_of, section_text
+from hlfuzz.bindings import SECTION, Interface, TypedGuest, client_of, section_text
 from hlfuzz.bindings.records import OK_HEADER
 from hlfuzz.errors import AbiViolation, EnvironmentProblem, GuestError
 from hlfuzz.guest import Guest
+from hlfuzz.guest.sections import with_custom_section
 from hlfuzz.sandbox import EngineName
 from hlfuzz.schema.fbs import parse_text
 
@@ -70,18 +71,12 @@ def _interface() -> Interface:
 def _guest() -> Guest:
     import wasmtime
 
-    name, text = b"hlfuzz.v1", section_text(_interface().schema).encode()
-    content = _leb(len(name)) + name + text
-    wasm = bytes(wasmtime.wat2wasm(_WAT)) + b"\0" + _leb(len(content)) + content
-    return Guest.from_wasm(wasm, name="typed liar")
+    return Guest.from_wasm(stamped(bytes(wasmtime.wat2wasm(_WAT))), name="typed liar")
 
 
-def _leb(number: int) -> bytes:
-    out = bytearray()
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes((*out, number))
+def stamped(wasm: bytes) -> bytes:
+    """A module with the handshake of the liars' schema."""
+    return with_custom_section(wasm, SECTION, section_text(_interface().schema).encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,17 @@ from typing import Any
 from unittest.mock import patch
 
 import guests
+import wasmtime
 
 import hlfuzz.bindings.client
 import hlfuzz.bindings.verified
 import hlfuzz.sandbox.calls
 from hlfuzz.bindings import host
-from hlfuzz.bindings.interface import Message
-from hlfuzz.bindings.records import read_header
+from hlfuzz.bindings.interface import Interface, Message
+from hlfuzz.bindings.records import OK_HEADER, read_header
 from hlfuzz.bindings.verified import VerifiedReader
 from hlfuzz.guest import Guest
-from hlfuzz.invariants import Subject, Target
+from hlfuzz.invariants import Config, Subject, Target, describe_interface
 from hlfuzz.invariants.lying import records
 from hlfuzz.model import Failure
 from hlfuzz.sandbox import WASI, CallContext, Caller, HostFunction, Wasi, box, providers
@@ -58,6 +59,38 @@ ENDS_ONE_TOO_LATE = f"""(module {_MEMORY}
 def wat(text: str) -> Callable[[], Target]:
     """A guest with the fault in it."""
     return partial(guests.target, text, "kvm")
+
+
+def typed(rule: str, path: str, *, in_request: bool = False) -> Target:
+    """A typed guest that answers what is right to short requests, and to longer ones, or with `in_request` in
+    those that it sends to its host, what breaks this rule in this field."""
+    interface = records._interface()
+    header = len(OK_HEADER)
+    right = records.true_record()
+    wrong = next(r for r in records.record_batch(1) if breaks(interface, r[header:]) == (rule, path))
+    answer, request = (right, wrong[header:]) if in_request else (wrong, right[header:])
+    places = {4096: right, 8192: answer, 12288: request}
+    data = "".join(f'(data (i32.const {at}) "{escaped(bytes_)}")' for at, bytes_ in places.items())
+    text = f"""(module
+      (import "liar.LiarHost" "note" (func $note (param i32 i32) (result i64)))
+      (memory (export "memory") 1) {data}
+      (func (export "hlfuzz_alloc") (param i32) (result i32) (i32.const 20480))
+      (func (export "liar_LiarGuest_answer") (param i32 i32) (result i64)
+        (if (i32.gt_u (local.get 1) (i32.const 24)) (then
+          (drop (call $note (i32.const 12288) (i32.const {len(request)})))
+          (return (i64.const {8192 << 32 | len(answer)}))))
+        (i64.const {4096 << 32 | len(right)})))"""
+    guest = Guest.from_wasm(records.stamped(bytes(wasmtime.wat2wasm(text))), name="typed")
+    return Target(guest, describe_interface(guest.info, Config()), engine="kvm", schema=interface)
+
+
+def breaks(interface: Interface, data: bytes) -> tuple[str, str] | None:
+    fault = interface.codec.verify("liar.Answer", data)
+    return None if fault is None else (fault.rule.name, fault.path)
+
+
+def escaped(data: bytes) -> str:
+    return "".join(f"\\{byte:02x}" for byte in data)
 
 
 @contextmanager
@@ -225,6 +258,34 @@ FAULTS = (
         Subject.GUEST,
         "the allocator's room ends one byte behind the memory",
         wat(ENDS_ONE_TOO_LATE),
+    ),
+    Planted(
+        "typed-enum-of-no-member",
+        "abi-conformity",
+        Subject.GUEST,
+        "a response holds a number that is no member of its enum",
+        partial(typed, "ENUM", "mood"),
+    ),
+    Planted(
+        "typed-text-no-utf8",
+        "abi-conformity",
+        Subject.GUEST,
+        "a text in a vector of a response is no UTF-8",
+        partial(typed, "UTF8", "tags[1]"),
+    ),
+    Planted(
+        "typed-union-of-no-variant",
+        "abi-conformity",
+        Subject.GUEST,
+        "a request to a host function holds a union with a tag that the schema does not know",
+        partial(typed, "UNION", "body", in_request=True),
+    ),
+    Planted(
+        "typed-vector-longer-than-record",
+        "abi-conformity",
+        Subject.GUEST,
+        "a vector in a request to a host function claims more elements than its buffer has room for",
+        partial(typed, "BOUNDS", "numbers", in_request=True),
     ),
     Planted(
         "results-without-bounds",
