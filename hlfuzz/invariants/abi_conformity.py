@@ -129,8 +129,7 @@ def broken_promise(observation: Observation) -> tuple[str, str] | None:
     function's name. None: nothing."""
     outcome = observation.outcome
     if isinstance(outcome, Violation):
-        where = "" if outcome.path is None else f" (field {outcome.path!r}, byte {outcome.offset})"
-        return outcome.path or "", f"broke its interface: {outcome.message}{where}"
+        return outcome.path or "", f"broke its interface: {outcome.message}"
     for call in observation.host_calls:
         if call.problem:
             return call.function, f"gave {call.function} a {call.problem}"

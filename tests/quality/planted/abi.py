@@ -281,10 +281,10 @@ FAULTS = (
         partial(typed, "UNION", "body", in_request=True),
     ),
     Planted(
-        "typed-vector-longer-than-record",
+        "typed-vector-outside-its-buffer",
         "abi-conformity",
         Subject.GUEST,
-        "a vector in a request to a host function claims more elements than its buffer has room for",
+        "a vector in a request to a host function begins behind the end of the buffer",
         partial(typed, "BOUNDS", "numbers", in_request=True),
     ),
     Planted(
