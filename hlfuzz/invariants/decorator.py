@@ -43,6 +43,6 @@ def invariants(*chosen: str | Invariant) -> Callable[[T], T]:
     def mark(test: T) -> T:
         import pytest  # with the decorator comes pytest, not with the package
 
-        return pytest.mark.usefixtures(FIXTURE)(getattr(pytest.mark, MARK)(*checkers)(test))
+        return pytest.mark.usefixtures(FIXTURE)(getattr(pytest.mark, MARK).with_args(*checkers)(test))
 
     return mark

@@ -64,7 +64,9 @@ class Checking:
         self._item = item
         self._state = setting_of(item).state
         marked = [one for mark in item.iter_markers(MARK) for one in mark.args]
-        self._checkers: list[Invariant] = list({checker.id: checker for checker in marked}.values())
+        checkers: dict[str, Invariant] = {checker.id: checker for checker in marked}
+        # Known before the body runs: to generate a case inside of an example would nest two Hypothesis tests.
+        self._checkers = {checker: _judges_own_cases(checker, target) for checker in checkers.values()}
         self._examples = 0
 
     @property
@@ -91,9 +93,9 @@ class Checking:
         self._examples += 1
         box = self.box
         made = (box.cases() if box is not None else []) or list(cases)
-        for checker in self._checkers:
+        for checker, own in self._checkers.items():
             with plainly():
-                fault = self._probe(checker, made)
+                fault = self._probe(checker, own, made)
             if fault is not None:
                 raise self._finding(fault, len(made))
 
@@ -103,28 +105,37 @@ class Checking:
         Raises: Finding for a violated invariant. The test fails when a checker is broken, and is skipped when
         one cannot be asked here and the others have found nothing.
         """
-        if not self._checkers or self._examples:
+        if not self._checkers:
             return
         unasked: list[str] = []
         self._note(invariant=",".join(c.id for c in self._checkers), seed=self._state.seed)
         with plainly():
             box = self.box
             cases = [] if box is None else box.cases()
-        for checker in self._checkers:
+        unsure: list[str] = []
+        for checker, own in self._checkers.items():
             with plainly():
-                verdict = self._verdict(checker, cases)
+                verdict = self._verdict(checker, own, cases)
             self._conclude(checker, verdict)
             if verdict.status is Status.NOT_APPLICABLE:
                 unasked.append(f"{checker.id}: {verdict.detail}")
+            if verdict.status is Status.INCONCLUSIVE:
+                unsure.append(f"{checker.id}: {verdict.detail}")
+        if unsure:
+            self._note(verdict=Status.INCONCLUSIVE)
+            pytest.xfail(f"inconclusive: {'; '.join(unsure)}")
         if unasked:
             self._note(verdict=Status.NOT_APPLICABLE)
             pytest.skip("; ".join(unasked))
         self._note(verdict=Status.HELD)
 
-    def _verdict(self, checker: Invariant, cases: Sequence[Case]) -> Verdict:
+    def _verdict(self, checker: Invariant, own: bool, cases: Sequence[Case]) -> Verdict:
+        if reason := checker.unfit(self.target):
+            return Verdict(Status.NOT_APPLICABLE, 0, reason)
+        if self._examples and not own:
+            return Verdict(Status.HELD, self._examples)  # each of them was judged
         seed = Random(f"{self._state.seed} {checker.id}")
         budget = Budget(self._state.time / len(INVARIANTS), MAX_RUNS)
-        own = _own_cases(checker, self.target)
         verdict = Verdict(Status.HELD, 0)
         if cases:
             given = [d for case in cases for d in _derived(case, self.target, seed)] if own else cases
@@ -143,11 +154,11 @@ class Checking:
             assert verdict.fault is not None
             raise self._finding(verdict.fault, verdict.runs)
 
-    def _probe(self, checker: Invariant, cases: Sequence[Case]) -> Fault | None:
+    def _probe(self, checker: Invariant, own: bool, cases: Sequence[Case]) -> Fault | None:
         """The first fault that also shows under strict reset."""
-        if reason := checker.unfit(self.target):
-            pytest.skip(f"{checker.id}: {reason}")
-        if _own_cases(checker, self.target):
+        if checker.unfit(self.target):
+            return None  # `judge` says so when all examples have passed
+        if own:
             rng = Random(0)
             cases = [derived for case in cases for derived in _derived(case, self.target, rng)]
         for case in cases:
@@ -198,10 +209,13 @@ def _given(checker: Invariant, cases: Sequence[Case]) -> Invariant:
     return type(type(checker).__name__, (_Given,), {})(checker, cases)
 
 
-def _own_cases(checker: Invariant, target: Target) -> bool:
+def _judges_own_cases(checker: Invariant, target: Target) -> bool:
     """Does it judge only cases that no test makes: with a secret, several sandboxes, an experiment?"""
     generator = CaseGenerator(target.interface, Random(0), target.seeds)
-    case = next(iter(checker.cases(target, generator)), None)
+    try:
+        case = next(iter(checker.cases(target, generator)), None)
+    except Exception:
+        return False  # the checker is broken, as its verdict will say
     if case is None:
         return True
     exported = {e.name for e in target.guest.info.functions_exported}

@@ -58,6 +58,7 @@ def given_calls(
 
         @functools.wraps(test)
         def example(*args: Any, **kwargs: Any) -> None:
+            __tracebackhide__ = True
             checking = active()
             if checking is not None:
                 checking.begin_example()
@@ -69,7 +70,7 @@ def given_calls(
         drawn = _sequences(source, min_calls, max_calls)
         given = _settings(settings)(hypothesis.given(**{ARGUMENT: drawn})(example))
         if isinstance(source, type):
-            given = getattr(pytest.mark, CLIENT_MARK)(source)(given)
+            given = getattr(pytest.mark, CLIENT_MARK).with_args(source)(given)
         return pytest.mark.usefixtures(FIXTURE)(given)
 
     return decorate

@@ -14,10 +14,14 @@ import hlfuzz.testing.checking
 import hlfuzz.testing.given
 import hlfuzz.testing.items
 import hlfuzz.testing.slots  # noqa: F401
+from hlfuzz.generate.languages import generator
+from hlfuzz.schema.load import load
 
 PLUGIN = (
     () if any(e.name == "hlfuzz" for e in entry_points(group="pytest11")) else ("-p", "hlfuzz.pytest_plugin")
 )
+
+ROOT = Path(__file__).resolve().parents[2]
 
 CLEAN = """(module (import "env" "write" (func $write (param i32 i32))) (memory (export "memory") 2)
   (func (export "alloc") (param i32) (result i32) (i32.const 1024))
@@ -55,6 +59,11 @@ class Project:
 
     def test(self, text: str, name: str = "test_it.py") -> None:
         (self.path / name).write_text(text)
+
+    def typed_client(self) -> None:
+        """The code that is generated for the schema of the example filter: `filter_hl.py`."""
+        for name, text in generator("python")(load(ROOT / "schemas" / "filter.fbs")).items():
+            (self.path / name).write_text(text)
 
     def run(self, *arguments: str, **options: bool) -> pytest.RunResult:
         """`options` are those of `Pytester.inline_run`."""

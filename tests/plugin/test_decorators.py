@@ -271,3 +271,78 @@ def test_it(hlfuzz_sandbox: hlfuzz.Sandbox, calls: Calls) -> None:
 def test_the_package_of_invariants_is_still_a_package() -> None:
     assert hlfuzz.invariants.__name__ == "hlfuzz.invariants"
     assert callable(hlfuzz.invariants)
+
+
+def test_typed_calls_of_a_client_class_are_drawn_run_and_judged(project: Project, typed_filter: Path) -> None:
+    project.settings()
+    project.typed_client()
+    project.test(f"""
+import hlfuzz, hypothesis, pytest
+from filter_hl import FilterGuest
+from hlfuzz.invariants import Problem, Subject, TraceInvariant
+
+pytestmark = pytest.mark.hlfuzz(guest={str(typed_filter)!r})
+settings = hypothesis.settings(max_examples=15, database=None, derandomize=True)
+
+class NoClose(TraceInvariant):
+    id, subject, doc = "no-close", Subject.GUEST, "no connection is closed"
+    def judge(self, target, run):
+        for called in run.calls:
+            if called.call.function.endswith("on_close"):
+                return Problem(called.call.function, "a connection was closed")
+
+@hlfuzz.invariants("context-dependence")
+@hlfuzz.given_calls(FilterGuest, max_calls=2, settings=settings)
+def test_holds(hlfuzz_sandbox, calls):
+    assert len(calls.run(hlfuzz_sandbox)) == len(calls)
+
+@hlfuzz.invariants(NoClose())
+@hlfuzz.given_calls(FilterGuest, max_calls=3, settings=hypothesis.settings(settings, max_examples=40))
+def test_fails(hlfuzz_sandbox, calls):
+    calls.run(hlfuzz_sandbox)
+""")
+    done = project.run("--hlfuzz-time=1s")
+    done.assert_outcomes(passed=1, failed=1)
+    done.stdout.fnmatch_lines(["a connection was closed", "  1. on_close(*)"])
+    done.stdout.fnmatch_lines(["*Calls(FilterGuest, ('on_close', *"])
+
+
+def test_a_checker_that_judges_cases_of_its_own_is_asked_after_the_examples(project: Project) -> None:
+    project.settings(leaks=LEAKS)
+    project.test("""
+import hlfuzz, hypothesis
+from hlfuzz.invariants import INVARIANTS, Case, Status, Subject, Verdict
+from hlfuzz.model import Call
+
+class Own(type(INVARIANTS["bounds"])):
+    id, subject, doc = "own", Subject.PLATFORM, "an experiment"
+    def cases(self, target, generator): yield Case((Call("hlfuzz.own"),))
+    def probe(self, target, case, *, strict=False):
+        if case.calls[0].function == "hlfuzz.own":
+            return self.violated(function="", detail="", title="it broke", evidence=(), case=case)
+
+@hlfuzz.invariants(Own())
+@hlfuzz.given_calls(settings=hypothesis.settings(max_examples=3, database=None))
+def test_it(calls): pass
+""")
+    done = project.run()
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["it broke", "accused: the platform*"])
+
+
+def test_what_shows_once_only_is_an_expected_failure(project: Project) -> None:
+    project.settings(clean=CLEAN)
+    project.test("""
+import hlfuzz
+from hlfuzz.invariants import Problem, Subject, TraceInvariant
+class Once(TraceInvariant):
+    id, subject, doc, seen = "once", Subject.GUEST, "nothing", 0
+    def judge(self, target, run):
+        self.seen += 1
+        return Problem("on_data", "now and then") if self.seen == 1 else None
+@hlfuzz.invariants(Once())
+def test_it(hlfuzz_sandbox): hlfuzz_sandbox.call("on_data", b"abc")
+""")
+    done = project.run("-rx")
+    done.assert_outcomes(xfailed=1)
+    done.stdout.fnmatch_lines(["XFAIL *inconclusive: once: *now and then*"])
