@@ -11,17 +11,11 @@ from hlfuzz.bindings.records import OK_HEADER
 from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.generate import Generator
-from hlfuzz.invariants.lying import (
-    Lie,
-    judge_lie,
-    judge_record,
-    judge_request,
-    lie_batch,
-    open_pointer_liar,
-    open_record_liar,
-    record_batch,
-)
-from hlfuzz.invariants.lying.pointers import What
+from hlfuzz.invariants.lying.claims import Lie, What, lie_batch
+from hlfuzz.invariants.lying.pointers import open_pointer_liar
+from hlfuzz.invariants.lying.records import judge_record, judge_request, record_batch
+from hlfuzz.invariants.lying.typed import open_record_liar
+from hlfuzz.invariants.lying.verdicts import judge_lie
 from hlfuzz.invariants.observe import Observation, observation_text
 from hlfuzz.invariants.target import Target
 from hlfuzz.model import Call, Violation

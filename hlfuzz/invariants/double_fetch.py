@@ -9,7 +9,8 @@ from hlfuzz.errors import EnvironmentProblem
 from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.generate import Generator
-from hlfuzz.invariants.lying.fetches import Scene, Stage, judge_moments, judge_race, scenes
+from hlfuzz.invariants.lying.fetches import Stage, judge_moments, judge_race
+from hlfuzz.invariants.lying.scenes import Scene, scenes
 from hlfuzz.invariants.target import Target
 from hlfuzz.model import Call
 from hlfuzz.vmm import Change

@@ -14,9 +14,12 @@ from hlfuzz import UsageError
 from hlfuzz.fuzz import Store, load, replay
 from hlfuzz.fuzz.finding import save
 from hlfuzz.invariants import INVARIANTS, Budget, Case, Status, Subject
-from hlfuzz.invariants.lying import judge_lie, lie_batch, open_pointer_liar
-from hlfuzz.invariants.lying.fetches import Stage, judge_moments, judge_race, scenes
+from hlfuzz.invariants.lying.claims import lie_batch
+from hlfuzz.invariants.lying.fetches import Stage, judge_moments, judge_race
+from hlfuzz.invariants.lying.pointers import open_pointer_liar
 from hlfuzz.invariants.lying.records import true_record
+from hlfuzz.invariants.lying.scenes import scenes
+from hlfuzz.invariants.lying.verdicts import judge_lie
 from hlfuzz.model import Call
 from hlfuzz.vmm import Change, Shared
 

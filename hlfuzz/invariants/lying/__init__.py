@@ -1,25 +1,7 @@
-"""Guests that lie to their host on demand, and what must become of each lie: what `abi-conformity` runs."""
+"""Guests that lie to their host on demand, and what must become of each lie.
 
-from __future__ import annotations
-
-from hlfuzz.invariants.lying.pointers import Lie, PointerLiar, judge_lie, lie_batch, open_pointer_liar
-from hlfuzz.invariants.lying.records import (
-    RecordLiar,
-    judge_record,
-    judge_request,
-    open_record_liar,
-    record_batch,
-)
-
-__all__ = [
-    "Lie",
-    "PointerLiar",
-    "RecordLiar",
-    "judge_lie",
-    "judge_record",
-    "judge_request",
-    "lie_batch",
-    "open_pointer_liar",
-    "open_record_liar",
-    "record_batch",
-]
+`claims` are lies about pointers and lengths, told by the guest in `pointers` and judged in `verdicts`;
+`records` are lies in records, told by the guest in `typed`. In the `scenes` the guests tell the truth while
+what they share with the host changes, and `fetches` says what the host must see. `abi-conformity` and
+`double-fetch` run them.
+"""

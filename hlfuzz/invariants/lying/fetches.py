@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 from hlfuzz.bindings.records import OK_HEADER
 from hlfuzz.errors import CallFailed, EnvironmentProblem, GuestError
-from hlfuzz.invariants.lying import records
-from hlfuzz.invariants.lying.pointers import DATA, PAGE, ROOM, Lie, PointerLiar, ask, open_pointer_liar
+from hlfuzz.invariants.lying import typed
+from hlfuzz.invariants.lying.claims import Lie
+from hlfuzz.invariants.lying.pointers import DATA, ROOM, PointerLiar, ask, open_pointer_liar
+from hlfuzz.invariants.lying.records import true_record
+from hlfuzz.invariants.lying.scenes import ADDRESS, Scene
 from hlfuzz.invariants.observe import outcome_key
 from hlfuzz.model import Ok
 from hlfuzz.sandbox import Sandbox
-from hlfuzz.vmm import Change, Shared
+from hlfuzz.vmm import Change
 
 Seen: TypeAlias = tuple[object, ...]
 """All that the caller, and a host function, got of one call; equal for equal things."""
@@ -22,72 +25,7 @@ Seen: TypeAlias = tuple[object, ...]
 _NEVER: Final = 1 << 40
 """More reads than a call makes."""
 _RACES: Final = 48
-_ADDRESS: Final = 1000
-_RAM: Final = 1 << 30
 _RAISED: Final = "raised"
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """A call in which the guest tells the truth, and the changes that are made meanwhile.
-
-    `raced` are for a second thread, which writes a lie and the truth in turn: what it writes changes nothing
-    that the guest does, only what the host gets to see.
-    """
-
-    name: str
-    changes: tuple[Change, ...]
-    raced: tuple[Change, ...] = ()
-
-
-_ANSWER: Final = (
-    Change(Shared.AUX, 0, 4, 7),
-    Change(Shared.COUNT, 0, 4, 0xFFFF_FFFF),
-    Change(Shared.MEMORY, 0, 8, 4096),
-    Change(Shared.MEMORY_LEN, 0, 8, 8),
-    Change(Shared.MEMORY_LEN, 0, 8, 1 << 30),
-    Change(Shared.VECTOR_HEAD, 0, 4, 0xFFFF_FFFF),
-    Change(Shared.VECTOR_HEAD, 12, 4, 0xFFFF_FFFF),
-)
-"""Of any answer."""
-_QUEUE: Final = (Change(Shared.POSTED, 0, 4, 64), Change(Shared.QUEUE, 0, 4, 5))
-_BUFFER: Final = (Change(Shared.GUEST, _ADDRESS, 1, 0x58, 0x59),)
-_ADDRESSES: Final = (
-    Change(Shared.VALUES, 0, 8, 65_530, _ADDRESS),
-    Change(Shared.VALUES, 0, 8, 0xFFFF_FFFF, _ADDRESS),
-)
-_RACED: Final = (Change(Shared.MEMORY_LEN, 0, 8, 8, PAGE), Change(Shared.POSTED, 0, 4, 64))
-
-
-def _lengths(at: int) -> tuple[Change, ...]:
-    """Lengths that are wrong each in its own way: behind the memory, over the limit, no length at all."""
-    return tuple(Change(Shared.VALUES, at, 8, wrong, len(DATA)) for wrong in (70_000, 5000, 0xFFFF_FFFF))
-
-
-def _record(name: str, start: int, record: bytes) -> Scene:
-    """Every third byte of a record in memory, and every ninth for a second thread."""
-    changes = tuple(Change(Shared.GUEST, start + at, 1, 0xFF, record[at]) for at in range(0, len(record), 3))
-    return Scene(name, changes, changes[::3])
-
-
-def scenes() -> tuple[Scene, ...]:
-    """All of them; bytes of records are changed one after the other."""
-    packed = (
-        Change(Shared.VALUES, 0, 8, _ADDRESS << 32 | 70_000, _ADDRESS << 32 | len(DATA)),
-        Change(Shared.VALUES, 0, 8, 0xFFF0 << 32 | 64, _ADDRESS << 32 | len(DATA)),
-    )
-    rooms = (Change(Shared.VALUES, 0, 8, 65_530), Change(Shared.VALUES, 0, 8, 64))
-    pair = (*_lengths(16), *_ADDRESSES, *_BUFFER)
-    record = records.true_record()
-    return (
-        Scene("pair", (*pair, *_ANSWER, *_QUEUE), (*pair, *_RACED)),
-        Scene("packed", (*packed, *_ANSWER, *_QUEUE, *_BUFFER), (*packed, *_RACED, *_BUFFER)),
-        Scene("inplace", (*_lengths(0), *_ANSWER, *_QUEUE), (*_lengths(0), *_RACED)),
-        Scene("allocator", (*rooms, *_ANSWER)),
-        Scene("send", (*pair, *_ANSWER), pair),
-        _record("record", records.RECORD_AT, record),
-        _record("request", records.REQUEST_AT, record.removeprefix(OK_HEADER)),
-    )
 
 
 class Stage:
@@ -103,7 +41,7 @@ class Stage:
         self._stack.callback(self._pointers.box.close)
         self._allocating = open_pointer_liar("kvm", "strict")
         self._stack.callback(self._allocating.box.close)
-        self._records = records.open_record_liar("kvm", "strict")
+        self._records = typed.open_record_liar("kvm", "strict")
         self._stack.callback(self._records.client.close)
 
     def __enter__(self) -> Stage:
@@ -144,10 +82,10 @@ class Stage:
     def _call(self, scene: Scene, ready: Callable[[], object]) -> Seen:
         match scene.name:
             case "record":
-                return ("ok", repr(records.ask(self._records, ready=ready)))
+                return ("ok", repr(typed.ask(self._records, true_record(), ready=ready)))
             case "request":
-                request = records.true_record().removeprefix(OK_HEADER)
-                records.ask(self._records, request=request, ready=ready)
+                request = true_record().removeprefix(OK_HEADER)
+                typed.ask(self._records, true_record(), request=request, ready=ready)
                 return ("ok", repr(self._records.host.noted))
             case _:
                 return self._point(scene, ready)
@@ -156,11 +94,11 @@ class Stage:
         liar = self._liar(scene)
         liar.host.taken = None
         lies = {
-            "pair": Lie("pair", _ADDRESS, len(DATA)),
-            "packed": Lie("packed", _ADDRESS, len(DATA)),
+            "pair": Lie("pair", ADDRESS, len(DATA)),
+            "packed": Lie("packed", ADDRESS, len(DATA)),
             "inplace": Lie("inplace", 0, len(DATA)),
             "allocator": Lie("allocator", 0),
-            "send": Lie("send", _ADDRESS, len(DATA)),
+            "send": Lie("send", ADDRESS, len(DATA)),
         }
         lie = lies[scene.name]
         with liar.box.context() as context:

@@ -1,110 +1,24 @@
-"""Lies in records: a typed guest that answers any bytes, and what its client makes of them."""
+"""Records with one thing wrong in them, and whether the host takes them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from random import Random
 from struct import pack, pack_into
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from hlfuzz.bindings import SECTION, Interface, TypedGuest, client_of, section_text
 from hlfuzz.bindings.records import OK_HEADER
 from hlfuzz.errors import AbiViolation, EnvironmentProblem, GuestError
-from hlfuzz.guest import Guest
-from hlfuzz.guest.sections import with_custom_section
-from hlfuzz.sandbox import EngineName
-from hlfuzz.schema.fbs import parse_text
+from hlfuzz.invariants.lying.typed import ANSWER, RecordLiar, ask, liar_schema
 
-DEADLINE_SECONDS: Final = 2.0
 _BATCH: Final = 96
-_ANSWER: Final = "liar.Answer"
-REQUEST_AT: Final = 4096
-RECORD_AT: Final = 32768
-"""Where the guest has the request that it sends to its host function, and the record that it answers."""
-_MAX_BYTES: Final = 28672
-_LENGTHS_AT: Final = 1024
-
-_SCHEMA: Final = """namespace liar;
-enum Mood : ubyte { Calm, Loud }
-struct Point { x: uint; mood: Mood; }
-table Part { name: string (required); }
-union Body { Part, Question }
-table Question { about: string; }
-table Answer {
-  mood: Mood; text: string; tags: [string]; numbers: [uint]; moods: [Mood]; point: Point; part: Part;
-  body: Body;
-}
-rpc_service LiarGuest { answer(Question): Answer; }
-rpc_service LiarHost { note(Answer): Question; }
-"""
-
-_WAT: Final = f"""(module
-  (import "liar.LiarHost" "note" (func $note (param i32 i32) (result i64)))
-  (memory (export "memory") 1)
-  (func (export "hlfuzz_alloc") (param i32) (result i32) (i32.const 2048))
-  (func (export "liar_LiarGuest_answer") (param i32 i32) (result i64)
-    (if (i32.load (i32.const {_LENGTHS_AT})) (then
-      (drop (call $note (i32.const {REQUEST_AT}) (i32.load (i32.const {_LENGTHS_AT}))))))
-    (i64.or (i64.const {RECORD_AT << 32}) (i64.load32_u (i32.const {_LENGTHS_AT + 4})))))"""
-
-
-class _Host:
-    """Keeps what the guest sends to its host function."""
-
-    def __init__(self) -> None:
-        self.noted: Any = None
-
-    def note(self, answer: Any) -> Any:
-        self.noted = answer
-        question: Any = _interface().classes.definitions["liar.Question"]
-        return question(about="")
-
-
-@cache
-def _interface() -> Interface:
-    return Interface(parse_text(_SCHEMA, name="liar"))
-
-
-@cache
-def _guest() -> Guest:
-    import wasmtime
-
-    return Guest.from_wasm(stamped(bytes(wasmtime.wat2wasm(_WAT))), name="typed liar")
-
-
-def stamped(wasm: bytes) -> bytes:
-    """A module with the handshake of the liars' schema."""
-    return with_custom_section(wasm, SECTION, section_text(_interface().schema).encode())
-
-
-@dataclass(frozen=True, slots=True)
-class RecordLiar:
-    """The typed liar in a sandbox of the engine under test."""
-
-    client: TypedGuest[Any]
-    host: _Host
-
-    def close(self) -> None:
-        """Close its sandbox."""
-        self.client.close()
-
-
-def open_record_liar(engine: Literal["auto"] | EngineName, reset: Literal["strict", "memory"]) -> RecordLiar:
-    """The typed liar in a new sandbox, which the caller closes."""
-    host = _Host()
-    # What its client makes of a record does not depend on the transport, and this one needs no free CPU.
-    client = client_of(_interface(), "liar.LiarGuest").open(
-        _guest(), host=host, engine=engine, reset=reset, transport="exit", deadline=DEADLINE_SECONDS
-    )
-    return RecordLiar(client, host)
 
 
 @cache
 def true_record() -> bytes:
     """A response record that is right."""
-    it = _interface()
+    it = liar_schema()
     of: Any = {name.rpartition(".")[2]: cls for name, cls in it.classes.definitions.items()}
     mood = of["Mood"]
     answer = of["Answer"](
@@ -117,7 +31,7 @@ def true_record() -> bytes:
         part=of["Part"](name="a part"),
         body=it.classes.variants["liar.Body", 2](of["Question"](about="what")),
     )
-    return OK_HEADER + it.message(_ANSWER).encode(answer)
+    return OK_HEADER + it.message(ANSWER).encode(answer)
 
 
 def record_batch(seed: int) -> Iterator[bytes]:
@@ -154,7 +68,7 @@ def _with(record: bytes, at: int, new: bytes) -> bytes:
 
 def judge_record(liar: RecordLiar, record: bytes) -> str:
     """Has the guest answer these bytes; what is wrong with what its client made of them, or ""."""
-    return _judge(record, len(OK_HEADER), _record_fault(record), lambda: ask(liar, record=record))
+    return _judge(record, len(OK_HEADER), _record_fault(record), lambda: ask(liar, record))
 
 
 def judge_request(liar: RecordLiar, request: bytes) -> str:
@@ -162,10 +76,10 @@ def judge_request(liar: RecordLiar, request: bytes) -> str:
     host made of them, or ""."""
 
     def run() -> Any:
-        ask(liar, request=request)
+        ask(liar, true_record(), request=request)
         return liar.host.noted
 
-    fault = _interface().codec.verify(_ANSWER, request)
+    fault = liar_schema().codec.verify(ANSWER, request)
     return _judge(request, 0, None if fault is None else str(fault), run)
 
 
@@ -189,7 +103,7 @@ def _judge(data: bytes, header: int, fault: str | None, run: Callable[[], Any]) 
         return f"raised {type(error).__name__}, which is no outcome: {error}"
     if fault is not None:
         return f"breaks the schema ({fault}), and was taken as {found!r}"
-    message = _interface().message(_ANSWER)
+    message = liar_schema().message(ANSWER)
     try:
         again = message.decode(message.encode(found))
     except Exception as error:
@@ -205,24 +119,5 @@ def _record_fault(record: bytes) -> str | None:
         return "the second word is not 0"
     if record[:4] != b"\0\0\0\0":
         return None
-    fault = _interface().codec.verify(_ANSWER, record[len(OK_HEADER) :])
+    fault = liar_schema().codec.verify(ANSWER, record[len(OK_HEADER) :])
     return None if fault is None else str(fault)
-
-
-def ask(
-    liar: RecordLiar, *, record: bytes | None = None, request: bytes = b"", ready: Callable[[], object] = int
-) -> Any:
-    """What a typed call gives when the guest answers `record` (None: one that is right) and, unless it is
-    empty, sends `request` to its host function first. `ready` is called before the call."""
-    record = true_record() if record is None else record
-    liar.host.noted = None
-    question: Any = _interface().classes.definitions["liar.Question"]
-    with liar.client.sandbox.context() as context:
-        context.write(_LENGTHS_AT, pack("<II", len(request), len(record)))
-        context.write(REQUEST_AT, request[:_MAX_BYTES])
-        context.write(RECORD_AT, record[:_MAX_BYTES])
-        ready()
-        try:
-            return liar.client.within(context).invoke("answer", question(about="anything"))
-        finally:
-            context.finish()

@@ -21,7 +21,8 @@ from hlfuzz.bindings.records import OK_HEADER, read_header
 from hlfuzz.bindings.verified import VerifiedReader
 from hlfuzz.guest import Guest
 from hlfuzz.invariants import Config, Subject, Target, describe_interface
-from hlfuzz.invariants.lying import records
+from hlfuzz.invariants.lying.records import record_batch, true_record
+from hlfuzz.invariants.lying.typed import liar_schema, stamped
 from hlfuzz.model import Failure
 from hlfuzz.sandbox import WASI, CallContext, Caller, HostFunction, Wasi, box, providers
 from hlfuzz.sandbox.providers import Linked
@@ -64,10 +65,10 @@ def wat(text: str) -> Callable[[], Target]:
 def typed(rule: str, path: str, *, in_request: bool = False) -> Target:
     """A typed guest that answers what is right to short requests, and to longer ones, or with `in_request` in
     those that it sends to its host, what breaks this rule in this field."""
-    interface = records._interface()
+    interface = liar_schema()
     header = len(OK_HEADER)
-    right = records.true_record()
-    wrong = next(r for r in records.record_batch(1) if breaks(interface, r[header:]) == (rule, path))
+    right = true_record()
+    wrong = next(r for r in record_batch(1) if breaks(interface, r[header:]) == (rule, path))
     answer, request = (right, wrong[header:]) if in_request else (wrong, right[header:])
     places = {4096: right, 8192: answer, 12288: request}
     data = "".join(f'(data (i32.const {at}) "{escaped(bytes_)}")' for at, bytes_ in places.items())
@@ -80,7 +81,7 @@ def typed(rule: str, path: str, *, in_request: bool = False) -> Target:
           (drop (call $note (i32.const 12288) (i32.const {len(request)})))
           (return (i64.const {8192 << 32 | len(answer)}))))
         (i64.const {4096 << 32 | len(right)})))"""
-    guest = Guest.from_wasm(records.stamped(bytes(wasmtime.wat2wasm(text))), name="typed")
+    guest = Guest.from_wasm(stamped(bytes(wasmtime.wat2wasm(text))), name="typed")
     return Target(guest, describe_interface(guest.info, Config()), engine="kvm", schema=interface)
 
 
@@ -120,11 +121,11 @@ def native(faults: int) -> Iterator[None]:
 @contextmanager
 def new_verifiers() -> Iterator[None]:
     """Verifiers that were made before, and are good or bad, are not used."""
-    records._interface.cache_clear()
+    liar_schema.cache_clear()
     try:
         yield
     finally:
-        records._interface.cache_clear()
+        liar_schema.cache_clear()
 
 
 def missing_a_bound(schema: Any, compile_program: Any = hlfuzz.bindings.verified.compile_program) -> bytes:
@@ -184,7 +185,7 @@ def request_read_again() -> Iterator[None]:
 
     def read_request(data: bytes, request: Message, name: str, verify: Any = host.read_request) -> Any:
         verify(data, request, name)
-        decode, _ = records._interface().steps(request.type_name)
+        decode, _ = liar_schema().steps(request.type_name)
         return decode(again[0]())
 
     with patch.multiple(host, request_bytes=request_bytes, read_request=read_request):
