@@ -57,7 +57,6 @@ def save(store: Store, target: Target, fault: Fault, *, seed: int | None = None)
     Raises: EnvironmentProblem when that is not possible.
     """
     interface = target.interface
-    guest = store.add_guest(target.guest)
     document = {
         "schema": SCHEMA,
         "signature": fault.signature,
@@ -67,7 +66,7 @@ def save(store: Store, target: Target, fault: Fault, *, seed: int | None = None)
         "function": fault.function,
         "title": fault.title,
         "evidence": list(fault.evidence),
-        "guest": {"name": target.guest.name, "sha256": target.guest.digest, "file": guest.name},
+        "guest": _described(store, target.guest),
         "interface": {
             "host": dict(interface.host),
             "tenant_open": interface.tenant_open,
@@ -75,6 +74,7 @@ def save(store: Store, target: Target, fault: Fault, *, seed: int | None = None)
             "methods": {m.name: {"stateful": m.stateful, "bytes": m.vector} for m in interface.methods},
             "schema": None if target.schema is None else dump(target.schema.schema, source=False),
         },
+        "native": None if target.native is None else _described(store, target.native),
         "engine": "kvm" if target.session().is_kvm else "inprocess",
         "deadline_us": round(target.deadline * 1e6),
         "seed": seed,
@@ -98,7 +98,7 @@ def load(path: Path, *, module: Path | None = None, engine: str | None = None) -
             f"not a finding of this version (schema {document.get('schema')!r}, {path}): expected {SCHEMA!r}"
         )
     try:
-        guest = _guest(path, document, module)
+        guest = _guest(path, document["guest"], module)
         described = cast(dict[str, Any], document["interface"])
         config = Config(
             host={
@@ -120,6 +120,7 @@ def load(path: Path, *, module: Path | None = None, engine: str | None = None) -
             describe_interface(guest.info, config) if schema is None else _typed(guest, config, str(schema)),
             engine=_engine(engine or str(document["engine"])),
             deadline=int(document["deadline_us"]) / 1e6,
+            native=None if document.get("native") is None else _guest(path, document["native"], None),
         )
         return Replay(
             signature=str(document["signature"]),
@@ -148,8 +149,12 @@ def _engine(name: str) -> Any:
     return name
 
 
-def _guest(path: Path, document: dict[str, Any], module: Path | None) -> Guest:
-    described = cast(dict[str, Any], document["guest"])
+def _described(store: Store, guest: Guest) -> dict[str, str]:
+    """A guest that is kept in the store, and how it is found there again."""
+    return {"name": guest.name, "sha256": guest.digest, "file": store.add_guest(guest).name}
+
+
+def _guest(path: Path, described: dict[str, Any], module: Path | None) -> Guest:
     name = str(described["name"])
     if module is not None:
         return Guest.load(module)

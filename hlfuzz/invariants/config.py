@@ -13,7 +13,7 @@ from hlfuzz.invariants.tables import Table, read_toml
 
 CONFIG_NAME: Final = "hlfuzz.toml"
 CONFIG_VERSION: Final = 1
-INTERFACE_KEYS: Final = frozenset({"host", "methods", "tenants", "allocator", "schema"})
+INTERFACE_KEYS: Final = frozenset({"host", "methods", "tenants", "allocator", "schema", "native"})
 """What may be said of one guest's interface, in its hlfuzz.toml or in a project's table of targets."""
 PROJECT_KEYS: Final = frozenset(
     {"targets", "engine", "reset", "timeout", "seed", "time", "require_kvm", "store", "invariants"}
@@ -54,6 +54,8 @@ class Config:
     allocator: str | int | None = None
     schema: Path | None = None
     """The schema of the interface; the keys of `methods` and `tenant_open` are methods of it then."""
+    native: Path | None = None
+    """A native guest that was built from the same source."""
     path: Path | None = None
 
 
@@ -86,13 +88,14 @@ def read_interface(table: Table) -> Config:
     tenants = table.table("tenants")
     tenants.only({"open"})
     host = table.table("host")
-    schema = table.get("schema", str)
+    schema, native = table.get("schema", str), table.get("native", str)
     return Config(
         host={name: HostMode(_mode(host, name)) for name in host},
         methods={name: _method(method) for name, method in table.table("methods").tables()},
         tenant_open=tenants.get("open", str),
         allocator=_allocator(table),
         schema=None if schema is None else table.path.parent / schema,
+        native=None if native is None else table.path.parent / native,
         path=table.path,
     )
 

@@ -60,8 +60,10 @@ def open_project_target(
     if not found.module.is_file():
         raise UsageError(f"no module ({found.module}, target {found.name!r}): build it, or mend its path")
     guest = Guest.load(found.module)
+    config = _config(found)
+    native = found.native or config.native
     interface = describe_guest(
-        guest, _config(found), only=methods, host=host, stub_imports=found.stub_imports, typed=schema
+        guest, config, only=methods, host=host, stub_imports=found.stub_imports, typed=schema
     )
     refuse_missing(guest.info, interface, wasi=found.wasi, given=providers or ())
     return Target(
@@ -72,7 +74,7 @@ def open_project_target(
         seeds=[seed for folder in found.corpus for seed in read_seeds(folder)],
         wasi=Wasi(allow="all") if found.wasi else None,
         host=providers,
-        native=None if found.native is None else Guest.from_elf(found.native),
+        native=None if native is None else Guest.from_elf(native),
     )
 
 
@@ -90,4 +92,5 @@ def _config(target: ProjectTarget) -> Config:
         tenant_open=own.tenant_open or read.tenant_open,
         allocator=own.allocator if own.allocator is not None else read.allocator,
         schema=own.schema or read.schema,
+        native=read.native,
     )

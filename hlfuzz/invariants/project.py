@@ -31,7 +31,6 @@ _PAGE: Final = "docs/pytest.md"
 _TARGET_KEYS: Final = INTERFACE_KEYS | {
     "module",
     "config",
-    "native",
     "stub_imports",
     "wasi",
     "corpus",

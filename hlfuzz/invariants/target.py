@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeVar, cast
@@ -223,6 +223,26 @@ class Target:
                 host=self.host,
             )
         return self._peer
+
+    @property
+    def twin(self) -> Target | None:
+        """The guest that was built as a native program from the same source, with the same interface as far
+        as it has it; None when there is none."""
+        if self.native is None:
+            return None
+        native = self.native
+        imports = {i.key for i in native.info.imports}
+        exports = {e.name for e in native.info.functions_exported}
+        interface = replace(
+            self.interface,
+            methods=tuple(m for m in self.interface.methods if m.name in exports),
+            host={name: mode for name, mode in self.interface.host.items() if name in imports},
+            allocator=None,
+        )
+        host = {name: provider for name, provider in self.host.items() if name in imports}
+        return self.kept(
+            "twin", lambda: Target(native, interface, engine="kvm", deadline=self.deadline, host=host)
+        )
 
     @property
     def calls(self) -> int:

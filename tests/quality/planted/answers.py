@@ -83,6 +83,12 @@ def engines_that_disagree() -> Iterator[Target]:
         yield target
 
 
+def native_build_that_differs() -> Target:
+    import twins
+
+    return twins.target("-DDIFFERS=1")
+
+
 FAULTS = (
     Planted(
         "host-function-with-a-clock",
@@ -115,5 +121,12 @@ FAULTS = (
         "one engine adds where the other joins bits",
         engines_that_disagree,
         False,
+    ),
+    Planted(
+        "native-build-differs",
+        "differential",
+        Subject.GUEST,
+        "the native build adds one for inputs of more than forty bytes",
+        native_build_that_differs,
     ),
 )
