@@ -111,6 +111,14 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return f"hlfuzz: {names}; seed {state.seed}, {state.time:g} s for each target"
 
 
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if not config.getoption("hlfuzz_targets"):
+        return
+    for report in terminalreporter.getreports("passed"):
+        if doubt := dict(report.user_properties).get("hlfuzz.doubt"):
+            terminalreporter.write_line(f"{report.nodeid} held, but {doubt}")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Final
@@ -20,6 +20,7 @@ from hlfuzz.invariants import (
     Invariant,
     Secret,
     Status,
+    Subject,
     Target,
     Verdict,
     examine,
@@ -28,7 +29,9 @@ from hlfuzz.invariants.case import vector_index
 from hlfuzz.invariants.decorator import MARK
 from hlfuzz.invariants.generate import SECRET_BYTES
 from hlfuzz.invariants.generate import Generator as CaseGenerator
+from hlfuzz.invariants.steady import unsteady_host_function
 from hlfuzz.sandbox import Provider
+from hlfuzz.testing.cases import with_cases
 from hlfuzz.testing.fixtures import plainly, setting_of
 from hlfuzz.testing.recorded import RecordedSandbox
 from hlfuzz.testing.text import keep_finding
@@ -139,7 +142,7 @@ class Checking:
         verdict = Verdict(Status.HELD, 0)
         if cases:
             given = [d for case in cases for d in _derived(case, self.target, seed)] if own else cases
-            verdict = examine(_given(checker, given), self.target, seed, budget) if given else verdict
+            verdict = examine(with_cases(checker, given), self.target, seed, budget) if given else verdict
         if verdict.status is Status.HELD and (own or not cases):
             # Its cases are not of the kind that a test makes, so the test's calls alone would show nothing.
             again = examine(checker, self.target, seed, budget)
@@ -164,8 +167,15 @@ class Checking:
         for case in cases:
             fault = checker.probe(self.target, case)
             fault = fault and checker.probe(self.target, fault.case, strict=True)
-            if fault is not None:
-                return fault
+            if fault is None:
+                continue
+            unsteady = unsteady_host_function(self.target, fault.case)
+            if unsteady and fault.subject is not Subject.HOST:
+                raise UsageError(
+                    f"host function {unsteady} gave two answers to the same call (hlfuzz_host): give one "
+                    "whose answers follow from what it is asked"
+                )
+            return fault
         return None
 
     def _finding(self, fault: Fault, runs: int) -> Finding:
@@ -185,28 +195,6 @@ class Checking:
         mine = {f"hlfuzz.{name}": str(value) for name, value in properties.items()}
         kept = [(name, value) for name, value in self._item.user_properties if name not in mine]
         self._item.user_properties[:] = [*kept, *mine.items()]
-
-
-class _Given(Invariant):
-    """A checker that is given its cases. A subclass is made for each, so that messages have its class."""
-
-    def __init__(self, checker: Invariant, cases: Sequence[Case]) -> None:
-        self.id, self.subject, self.doc = checker.id, checker.subject, checker.doc  # type: ignore[misc]
-        self._checker = checker
-        self._cases = cases
-
-    def cases(self, target: Target, generator: CaseGenerator) -> Iterator[Case]:
-        return iter(self._cases)
-
-    def unfit(self, target: Target) -> str:
-        return self._checker.unfit(target)
-
-    def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
-        return self._checker.probe(target, case, strict=strict)
-
-
-def _given(checker: Invariant, cases: Sequence[Case]) -> Invariant:
-    return type(type(checker).__name__, (_Given,), {})(checker, cases)
 
 
 def _judges_own_cases(checker: Invariant, target: Target) -> bool:

@@ -22,6 +22,7 @@ from hlfuzz.invariants import (
     examine,
 )
 from hlfuzz.invariants.tables import suggestion
+from hlfuzz.testing.cases import kept_cases, with_cases
 from hlfuzz.testing.options import ROOT
 from hlfuzz.testing.state import State
 from hlfuzz.testing.text import keep_finding
@@ -130,16 +131,28 @@ class InvariantItem(pytest.Item):
                 self._note(verdict=Status.NOT_APPLICABLE)
                 pytest.fail(reason, pytrace=False)
             target = self._state.open(self._place.target)
-            budget = Budget(self._seconds(), MAX_RUNS)
-            verdict = examine(invariant, target, Random(f"{seed} {invariant.id}"), budget)
+            verdict = self._ask(target)
         except HlfuzzError as error:
             raise pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False) from None
         self._verdict = verdict
         self._note(verdict=verdict.status, runs=verdict.runs)
         if verdict.status is Status.BROKEN:
             pytest.fail(verdict.detail, pytrace=False)
+        if verdict.status is Status.HELD and verdict.detail:
+            self._note(doubt=verdict.detail)
         if verdict.status is Status.VIOLATED:
             self._finding = self._keep(target, verdict)
+
+    def _ask(self, target: Target) -> Verdict:
+        """What was found earlier is tried first, so that a failure stays one until it is mended."""
+        budget = Budget(self._seconds(), MAX_RUNS)
+        rng = Random(f"{self._state.seed} {self._invariant.id}")
+        kept = kept_cases(self._state.store(self._place.name), self._invariant, target)
+        if kept:
+            again = examine(with_cases(self._invariant, kept), target, rng, budget)
+            if again.status is not Status.HELD:
+                return again
+        return examine(self._invariant, target, rng, budget)
 
     def _seconds(self) -> float:
         limit = _timer(self)

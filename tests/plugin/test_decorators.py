@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from projects import ASKS, CLEAN, REMEMBERS, Project
+from projects import AFTER_THREE, ASKS, CLEAN, REMEMBERS, Project
 
 import hlfuzz
 
@@ -21,13 +21,6 @@ LEAKS = """(module (import "env" "write" (func $write (param i32 i32))) (memory 
     (call $write (i32.const 66000) (i32.const 64))
     (memory.copy (i32.const 66000) (local.get 0)
       (select (local.get 1) (i32.const 64) (i32.lt_u (local.get 1) (i32.const 64))))))"""
-
-# Answers otherwise after the third call of a context only.
-AFTER_THREE = """(module (global $n (mut i64) (i64.const 0))
-  (func (export "next") (param i64) (result i64)
-    (if (i64.eq (local.get 0) (i64.const 77777))
-      (then (global.set $n (i64.add (global.get $n) (i64.const 1)))))
-    (i64.extend_i32_u (i64.ge_u (global.get $n) (i64.const 3)))))"""
 
 
 def test_the_calls_that_a_test_made_are_judged(project: Project) -> None:
@@ -166,7 +159,7 @@ def test_it(hlfuzz_sandbox): hlfuzz_sandbox.call("time")
 """)
     done = project.run()
     done.assert_outcomes(failed=1)
-    done.stdout.fnmatch_lines(["*env.now*"])
+    done.stdout.fnmatch_lines(["*env.now*", "accused: the host*"])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from projects import CLEAN, REMEMBERS, Project
+from projects import AFTER_THREE, CLEAN, REMEMBERS, Project
 
 from hlfuzz.invariants import INVARIANTS
 
@@ -93,6 +93,33 @@ def test_only_what_failed_last_is_run_again(project: Project) -> None:
     project.run(*plugin, *options).assert_outcomes(passed=1, failed=1)
     project.run(*plugin, *options, "--lf").assert_outcomes(failed=1, deselected=1)
     project.run(*plugin, *options, "-x").assert_outcomes(passed=1, failed=1)
+
+
+def test_what_was_found_once_is_found_again_until_it_is_mended(project: Project) -> None:
+    project.settings(after=AFTER_THREE)
+    chosen = ("hlfuzz::after::context-dependence",)
+    project.run(*chosen).assert_outcomes(passed=1)  # nobody guesses 77777
+    project.test("""
+import hlfuzz
+@hlfuzz.invariants("context-dependence")
+def test_it(hlfuzz_sandbox):
+    with hlfuzz_sandbox.context() as context:
+        for _ in range(3): context.call("next", 77777)
+        context.finish()
+""")
+    project.run().assert_outcomes(failed=1)
+    project.run(*chosen).assert_outcomes(failed=1)
+    findings = project.path / ".hlfuzz" / "after" / "findings"
+    (findings / "context-dependence-other.json").write_text("{")
+    project.guest("after", AFTER_THREE.replace("77777", "77778"))
+    project.run(*chosen).assert_outcomes(passed=1)
+
+
+def test_a_pass_that_says_little_says_so(project: Project) -> None:
+    project.settings(clean=CLEAN)
+    done = project.run("hlfuzz::clean::tenant-independence")
+    done.assert_outcomes(passed=1)
+    done.stdout.fnmatch_lines(["hlfuzz::clean::tenant-independence held, but only random bytes were tried*"])
 
 
 def test_junit_documents_have_the_facts_of_each_verdict(project: Project) -> None:
