@@ -52,11 +52,10 @@ class Capability(Invariant):
     )
 
     def cases(self, target: Target, generator: Generator) -> Iterator[Case]:
-        yield _single(UNKNOWN_IMPORT)
-        for name in (PROBE, TABLE, NEIGHBOURS):
+        imports = target.guest.info.imports[:MAX_IMPORTS_TRIED]
+        for name in (*(i.key for i in imports), UNKNOWN_IMPORT, PROBE, TABLE, NEIGHBOURS):
             yield _single(name)
-        for imported in target.guest.info.imports[:MAX_IMPORTS_TRIED]:
-            yield _single(imported.key)
+        for imported in imports:
             for at in range(len(misfits(imported))):
                 yield _single(imported.key, at)
         if target.guest.info.functions_imported:
