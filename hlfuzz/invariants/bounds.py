@@ -14,6 +14,7 @@ from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.generate import Generator
 from hlfuzz.invariants.hostile import HOST_CALLS, HOSTILE, LIMITS, OUTPUT_BYTES, Hostile
+from hlfuzz.invariants.native_attacks import NATIVE
 from hlfuzz.invariants.observe import outcome_text
 from hlfuzz.invariants.target import Target
 from hlfuzz.model import Call, Ok, Outcome, Value
@@ -31,15 +32,18 @@ LATE_SECONDS: Final = 0.1
 LOOKS: Final = 3
 """On a busy machine a guest may be stopped late, but not so often in a row."""
 
+ATTACKS: Final = {**HOSTILE, **NATIVE}
+"""Everything that is tried; native guests need a micro-VM."""
+
 _SMALLER_LIMIT: Final = "hlfuzz.smaller-limit"
 _PAGE: Final = 65536
 
 
 class Bounds(Invariant):
-    """Runs small hostile modules on the engine under test: endless loops, also in the start function, in
-    the allocator and through the host; growth, recursion, floods of output, input, host calls and logs. Each
-    must end as the limit says, in time, and the next call must find nothing of it. The guest itself is opened
-    with a limit below its own memory, which must be refused.
+    """Runs small hostile guests on the engine under test, native ones too: endless loops, also in the start
+    function, in the allocator and through the host; growth, recursion, floods of output, input, host calls
+    and logs. Each must end as the limit says, in time, and the next call must find nothing of it. The guest
+    itself is opened with a limit below its own memory, which must be refused.
 
     A case is one call named like the hostile module, or `hlfuzz.smaller-limit`.
     """
@@ -54,19 +58,20 @@ class Bounds(Invariant):
         "host, and what the next call sees."
     )
     blind: ClassVar[str] = (
-        "Resources that no limit is for, such as bandwidth of memory or caches; memory of the host process; "
-        "attacks that only native guests could make."
+        "Resources that no limit is for, such as bandwidth of memory or caches, and memory of the host "
+        "process."
     )
 
     def cases(self, target: Target, generator: Generator) -> Iterator[Case]:
-        for name in (*HOSTILE, _SMALLER_LIMIT):
+        names = ATTACKS if target.session().is_kvm else HOSTILE
+        for name in (*names, _SMALLER_LIMIT):
             yield Case((Call(name),), context=False)
 
     def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
         name = case.calls[0].function
         if name == _SMALLER_LIMIT:
             problem = _smaller_limit(target)
-        elif name in HOSTILE:
+        elif name in ATTACKS:
             problem = _attack(target, name, "strict" if strict else "memory")
         else:
             return None
@@ -76,14 +81,16 @@ class Bounds(Invariant):
             function=name,
             detail="",
             title=f"{name}: {problem}",
-            evidence=(HOSTILE[name].wat,) if name in HOSTILE else (),
+            evidence=(ATTACKS[name].wat,) if name in ATTACKS else (),
             case=case,
         )
 
 
 @functools.lru_cache(maxsize=64)
 def _guest(name: str, limits: Limits) -> Guest:
-    return Guest.from_wasm(HOSTILE[name].wasm, limits=limits, name=name)
+    attack = ATTACKS[name]
+    load = Guest.from_elf if attack.native else Guest.from_wasm
+    return load(attack.wasm, limits=limits, name=name)
 
 
 class _Host:
@@ -113,7 +120,7 @@ class _Host:
 
 def _attack(target: Target, name: str, reset: str) -> str:
     """ "" when the module was contained, else what happened."""
-    hostile = HOSTILE[name]
+    hostile = ATTACKS[name]
     start_error = hostile.expected == "start-error"
     guest = _guest(name, replace(LIMITS, start_seconds=DEADLINE_SECONDS) if start_error else LIMITS)
     host = _Host(guest)
@@ -146,7 +153,7 @@ def _open(target: Target, hostile: Hostile, guest: Guest, host: _Host, reset: st
         guest,
         host.functions,
         engine=target.engine,
-        reset="strict" if reset == "strict" else "memory",
+        reset="strict" if reset == "strict" or hostile.native else "memory",
         transport="exit",
         deadline=DEADLINE_SECONDS if hostile.never_ends else PATIENCE_SECONDS,
         call_limits=hostile.call_limits,
@@ -178,7 +185,7 @@ def _run(box: Sandbox, hostile: Hostile, host: _Host) -> str:
 
 def _outcome(box: Sandbox, hostile: Hostile) -> Outcome:
     if hostile.way == "plain":
-        return box.try_call("run")
+        return box.try_call(hostile.export)
     try:
         returned = box.call_bytes("run", bytes(OUTPUT_BYTES), result="packed")
     except CallFailed as error:

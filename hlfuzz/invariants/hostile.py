@@ -28,7 +28,7 @@ class Hostile:
     whether there is one.
 
     `wat` is its source, `expected` what must become of the attack. `way`: `run` takes nothing, or a byte
-    vector and gives one back.
+    vector and gives one back. `export` is what is called in the place of `run`; `native`: it is an ELF.
     """
 
     wat: str
@@ -37,6 +37,8 @@ class Hostile:
     call_limits: CallLimits = field(default_factory=CallLimits)
     way: Literal["plain", "bytes"] = "plain"
     wasi: Wasi | None = None
+    export: str = "run"
+    native: bool = False
 
     @property
     def never_ends(self) -> bool:

@@ -9,12 +9,14 @@ from random import Random
 import guests
 import pytest
 import wasmtime
+from native_build import Toolchain
 from needs import require_kvm
 from planted import containment
 
+from hlfuzz import Guest, Sandbox
 from hlfuzz.fuzz import Store, load, replay
 from hlfuzz.fuzz.finding import save
-from hlfuzz.invariants import Budget, Case, Target, exits, hostile, inject, patient, steps
+from hlfuzz.invariants import Budget, Case, Target, exits, hostile, inject, native_attacks, patient, steps
 from hlfuzz.invariants.error_containment import ErrorContainment
 from hlfuzz.invariants.generate import Generator
 
@@ -71,6 +73,21 @@ def test_the_bundled_guests_are_what_their_text_says() -> None:
     assert bytes(wasmtime.wat2wasm(patient.WAT)) == patient.WASM
     for name, module in hostile.HOSTILE.items():
         assert bytes(wasmtime.wat2wasm(module.wat)) == module.wasm, name
+
+
+@pytest.mark.programs("gcc")
+def test_the_bundled_native_guest_does_what_its_source_says(tmp_path: Path) -> None:
+    require_kvm()
+    source = Path(native_attacks.__file__).with_suffix(".c").read_text()
+    built = Toolchain("gcc", "c", "-O2").build(source, tmp_path, "-Wno-infinite-recursion")
+    guests_ = [Guest.from_elf(elf, limits=hostile.LIMITS) for elf in (built, native_attacks.ELF)]
+    names = [{e.name for e in g.info.functions_exported} for g in guests_]
+    assert names[0] == names[1] >= {attack.export for attack in native_attacks.NATIVE.values()}
+    for guest in guests_:
+        for attack in native_attacks.NATIVE.values():
+            options = {"deadline": 0.05, "call_limits": attack.call_limits, "engine": "kvm"}
+            with Sandbox(guest, {"env.tick": lambda: None}, **options) as box:
+                assert attack.contained(box.try_call(attack.export)), attack.export
 
 
 def test_a_finding_can_be_shrunk_and_shows_the_injection(
