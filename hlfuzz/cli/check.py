@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from rich.status import Status as RichStatus
 
 from hlfuzz.cli.facts import facts
 from hlfuzz.cli.options import (
@@ -23,7 +25,15 @@ from hlfuzz.cli.options import (
     StoreOption,
     StubOption,
 )
-from hlfuzz.cli.output import CLEAN, FINDINGS, USAGE, console, errors_reported, print_json
+from hlfuzz.cli.output import (
+    CLEAN,
+    FINDINGS,
+    USAGE,
+    console,
+    error_console,
+    errors_reported,
+    print_json,
+)
 from hlfuzz.durations import seconds
 from hlfuzz.errors import EnvironmentProblem, UsageError
 from hlfuzz.files import near, write_file
@@ -133,7 +143,10 @@ def check(
         ) as opened:
             kept = Store(store or near(project.store / found.name))
             budget = project.time if time is None else seconds(time)
-            rows = run_check(opened, chosen, kept, seconds=budget, seed=number)
+            with error_console().status(f"checking {len(chosen)} invariants") as status:
+                rows = run_check(
+                    opened, chosen, kept, seconds=budget, seed=number, listener=_listener(status, len(chosen))
+                )
             module = near(found.module)
             _write_tests(opened, rows, number, module)
             checked = gather(opened, rows, seed=number, module=module, environment=facts(opened))
@@ -174,6 +187,17 @@ def _require_kvm(engine: str) -> None:
         raise UsageError("KVM is required and the engine is inprocess: leave one of them out")
     if reason := why_no_kvm():
         raise EnvironmentProblem(f"micro-VMs are required and cannot run here: {reason}", reason="no-kvm")
+
+
+def _listener(status: RichStatus, count: int) -> Callable[[Row], None]:
+    """Shows on a terminal how far the check is."""
+    done: list[Row] = []
+
+    def listen(row: Row) -> None:
+        done.append(row)
+        status.update(f"{len(done)} of {count} checked; {row.invariant}: {row.verdict.status}")
+
+    return listen
 
 
 def _write_tests(target: Target, rows: list[Row], seed: int, module: Path) -> None:

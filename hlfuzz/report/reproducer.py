@@ -10,7 +10,7 @@ from textwrap import indent
 from typing import Final
 
 from hlfuzz.files import near, write_file
-from hlfuzz.fuzz import SavedFinding, judge_of
+from hlfuzz.fuzz import SavedFinding, calls_text, judge_of
 from hlfuzz.fuzz.assertion import DEFAULT_DEADLINE
 from hlfuzz.invariants import Case, Fault, Invariant, Target
 from hlfuzz.model import Call, Float32, Float64, Value
@@ -21,6 +21,8 @@ CHUNK: Final = 32
 """Bytes of a vector on one line of the file."""
 MAX_CALL: Final = 88
 """Characters of a call on one line."""
+MAX_COMMENT: Final = 96
+"""Characters of a typed call above its bytes."""
 INDENT: Final = "    "
 REPEATED: Final = 8
 """From this many equal bytes on, they are written as a product."""
@@ -37,7 +39,7 @@ def as_test(target: Target, fault: Fault, *, seed: int | None = None, module: Pa
     imports, invariant = _invariant(checker)
     imports += "".join(dict.fromkeys(_provider(provider)[0] for provider in target.host.values()))
     guest = _path(module if module is not None else Path(target.guest.name))
-    arguments = (invariant, guest, _calls(case), *_options(target, case))
+    arguments = (invariant, guest, _calls(target, case), *_options(target, case))
     call = f"hlfuzz.assert_holds({_stacked(arguments)})"
     where = re.sub(r"\W+", "_", f"{checker.id} {fault.function}", flags=re.ASCII).strip("_").lower()
     parts = ("Secret" if case.secret else "", "Injection" if case.injection else "")
@@ -99,8 +101,12 @@ def _path(path: Path) -> str:
     return _text(str(near(path)))
 
 
-def _calls(case: Case) -> str:
-    return f"calls=[{_stacked(map(_call, case.calls))}]"
+def _calls(target: Target, case: Case) -> str:
+    calls = map(_call, case.calls)
+    if target.schema is not None:  # the bytes are what was sent; what they mean stands above them
+        texts = calls_text(target, case)
+        calls = (f"# {visible(text, MAX_COMMENT)}\n{call}" for text, call in zip(texts, calls, strict=True))
+    return f"calls=[{_stacked(calls)}]"
 
 
 def _call(call: Call) -> str:
@@ -143,7 +149,7 @@ def _options(target: Target, case: Case) -> Iterator[str]:
     elif interface.allocator is not None:
         named = interface.allocator
         yield f"allocator={_text(named) if isinstance(named, str) else named}"
-    if target.engine != "auto":
+    if target.engine == "inprocess":  # "auto" is a micro-VM wherever there can be one
         yield f"engine={_text(target.engine)}"
     if target.deadline != DEFAULT_DEADLINE:
         yield f"deadline={target.deadline!r}"

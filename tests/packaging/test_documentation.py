@@ -112,8 +112,10 @@ def test_the_tutorial_from_an_empty_folder_to_an_isolation_test_runs(
 ) -> None:
     installed.run("python", "-m", "pip", "install", "--quiet", "pytest", cwd=tmp_path)
     page = blocks("docs/tutorial-isolation.md")
-    assert [b.language for b in page] == ["c", "console", "toml", *["console"] * 2, "c", *["console"] * 2]
-    source, compiling, settings, checking, keeping, mended, again, pipeline = page
+    assert [b.language for b in page] == [
+        *("c", "console", "toml", "console", "console", "c", "console", "python", "console")
+    ]
+    source, compiling, settings, checking, keeping, mended, again, own, pipeline = page
     (tmp_path / "filter.c").write_text(source.text)
     (tmp_path / "pyproject.toml").write_text(settings.text)
     ((compile_it, _),) = commands(compiling)
@@ -126,7 +128,7 @@ def test_the_tutorial_from_an_empty_folder_to_an_isolation_test_runs(
 
     (copy, _), (failing, _) = commands(keeping)
     shell(copy)
-    assert "Finding: tenant-independence" in shell(failing, exit_code=1)
+    assert "tenant-independence (accused: the guest)" in shell(failing, exit_code=1)
 
     *kept, last, closing = source.text.splitlines()
     assert last.strip() == "write(reply, sizeof reply);"
@@ -135,8 +137,13 @@ def test_the_tutorial_from_an_empty_folder_to_an_isolation_test_runs(
     shell(compile_again)
     assert "1 passed" in shell(passing)
     assert "violated" not in shell(check_again)
-    ((run_all, _),) = commands(pipeline)
+    (tmp_path / "test_own.py").write_text(own.text)
+    (run_own, _), (run_all, _) = commands(pipeline)
+    assert "1 passed" in shell(run_own)
     assert "failed" not in shell(run_all)
+    (tmp_path / "filter.c").write_text(source.text)
+    shell(compile_again)
+    assert "hands 32 bytes" in shell(run_own, exit_code=1)
 
 
 def test_the_tutorial_from_schema_to_call_runs_from_its_first_line_to_its_last(

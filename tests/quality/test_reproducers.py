@@ -86,7 +86,7 @@ def test_the_test_of_a_guest_fault_fails_until_the_guest_is_corrected(
     compile_to(tmp_path / "guest.wasm", faulty)
     failed = run_pytest(tmp_path / "test_it.py")
     assert failed.returncode == 1, failed.stdout
-    assert f"hlfuzz.errors.Finding: {invariant} (accused: the guest): {fault.title}" in failed.stdout
+    assert f"{invariant} (accused: the guest): {fault.title}" in failed.stdout
     assert "assertion.py" not in failed.stdout  # the reader's own line is what is shown
     compile_to(tmp_path / "guest.wasm", corrected)
     passed = run_pytest(tmp_path / "test_it.py")
