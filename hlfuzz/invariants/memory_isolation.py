@@ -42,9 +42,9 @@ class MemoryIsolation(Invariant):
         "for a canary that another sandbox holds."
     )
     blind: ClassVar[str] = (
-        "Host memory outside of the micro-VMs, which KVM gives no guest an address for; reads that "
-        "leave no bytes behind; the engine inprocess, where the guest's memory lies in the host's own "
-        "address space."
+        "Host memory outside of the micro-VMs, which KVM gives no guest an address for; what a guest reads "
+        "and does not keep, and what a native guest reads at all, as no canary is put into its "
+        "neighbours; the engine inprocess, where the guest's memory lies in the host's own address space."
     )
 
     def unfit(self, target: Target) -> str:

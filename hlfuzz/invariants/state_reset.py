@@ -43,9 +43,9 @@ class StateReset(Invariant):
         "just opened."
     )
     blind: ClassVar[str] = (
-        "Caches, branch predictors and time; x87's last instruction and operand addresses as code "
-        "sees them; in-process what is neither exported nor answered, such as tables and hidden "
-        "globals."
+        "Caches, branch predictors and time; registers of a sandbox whose vCPU spins, which are those of "
+        "the loop that waits; x87's last instruction and operand addresses as code sees them; in-process "
+        "what is neither exported nor answered, such as tables and hidden globals."
     )
 
     def cases(self, target: Target, generator: Generator) -> Iterator[Case]:
