@@ -16,6 +16,7 @@ from hlfuzz.invariants import Case, Fault, Invariant, Target
 from hlfuzz.model import Call, Float32, Float64, Value
 from hlfuzz.report.text import visible
 from hlfuzz.sandbox import HostFunction, Provider
+from hlfuzz.schema.ir import Format
 
 CHUNK: Final = 32
 """Bytes of a vector on one line of the file."""
@@ -144,7 +145,9 @@ def _options(target: Target, case: Case) -> Iterator[str]:
     if interface.tenant_open is not None:
         yield f"tenant_open={_text(interface.tenant_open)}"
     if interface.typed is not None:
-        path = interface.typed.path or Path(interface.typed.interface.schema.name)
+        schema = interface.typed.interface.schema
+        suffix = "toml" if schema.format is Format.RAW else schema.format
+        path = interface.typed.path or Path(f"{schema.name}.{suffix}")
         yield f"schema={_text(str(near(path)))}"
     elif interface.allocator is not None:
         named = interface.allocator

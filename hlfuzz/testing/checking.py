@@ -30,6 +30,7 @@ from hlfuzz.invariants.decorator import MARK
 from hlfuzz.invariants.generate import SECRET_BYTES
 from hlfuzz.invariants.generate import Generator as CaseGenerator
 from hlfuzz.invariants.steady import unsteady_host_function
+from hlfuzz.model import Call
 from hlfuzz.sandbox import Provider
 from hlfuzz.testing.cases import with_cases
 from hlfuzz.testing.fixtures import plainly, setting_of
@@ -213,18 +214,29 @@ def _judges_own_cases(checker: Invariant, target: Target) -> bool:
 
 def _derived(case: Case, target: Target, rng: Random) -> list[Case]:
     """The case with a secret in each of its byte vectors in turn: from another tenant of its context, and
-    from a tenant of another sandbox. None of a target with a schema, whose records a secret would damage."""
-    if target.interface.typed is not None:
-        return []
-    generator = CaseGenerator(target.interface, rng)
+    from a tenant of another sandbox. With a schema it takes the place of a field's content."""
     calls = case.calls if len(case.calls) > 1 else case.calls * 2
     made: list[Case] = []
-    for at, call in enumerate(calls):
-        index = vector_index(call)
-        size = len(call.args[index]) if index >= 0 else 0  # type: ignore[arg-type]
-        if size < SECRET_BYTES:
-            continue
-        slot = Secret(at, 0, size, generator.secret(), generator.secret())
-        one = Case(calls, secret=slot)
-        made += [one, replace(one, boxes=tuple(int(n == at) for n in range(len(calls))))]
+    for at in range(len(calls)):
+        one = _with_secret(calls, at, target, rng)
+        if one is not None:
+            made += [one, replace(one, boxes=tuple(int(n == at) for n in range(len(calls))))]
     return made[:MAX_DERIVED]
+
+
+def _with_secret(calls: tuple[Call, ...], at: int, target: Target, rng: Random) -> Case | None:
+    generator = CaseGenerator(target.interface, rng)
+    first, second = generator.secret(), generator.secret()
+    typed = target.interface.typed
+    if typed is not None:
+        from hlfuzz.invariants.typed.source import carry
+
+        found = carry(typed, calls[at], first, rng)
+        if found is None:
+            return None
+        sender, offset = found
+        slot = Secret(at, offset, SECRET_BYTES, first, second)
+        return Case((*calls[:at], sender, *calls[at + 1 :]), secret=slot)
+    index = vector_index(calls[at])
+    size = len(calls[at].args[index]) if index >= 0 else 0  # type: ignore[arg-type]
+    return Case(calls, secret=Secret(at, 0, size, first, second)) if size >= SECRET_BYTES else None

@@ -94,6 +94,8 @@ def _settings(given: hypothesis.settings | None) -> hypothesis.settings:
         parent,
         deadline=None if parent.deadline == usual.deadline else parent.deadline,
         suppress_health_check=[*parent.suppress_health_check, fixtures],
+        # Which lines of hlfuzz ran says nothing about a guest.
+        phases=[phase for phase in parent.phases if phase is not hypothesis.Phase.explain],
     )
 
 

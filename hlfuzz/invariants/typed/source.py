@@ -63,9 +63,9 @@ class TypedSource:
         if not method.carries_bytes:
             return None
         for _ in range(_LOOKS):
-            call = put(self._typed, method, self.valid(symbol), secret, self._rng)
-            if call is not None and (at := locate(call, secret)) is not None:
-                return call, at
+            found = carry(self._typed, self.valid(symbol), secret, self._rng)
+            if found is not None:
+                return found
         return None
 
     def _pick(self, method: TypedMethod, kind: str) -> Call:
@@ -91,6 +91,14 @@ class TypedSource:
             return [Call(method.symbol, (n.data,)) for n in near]
         damaged = drawn(typed_strategies.hostile_bytes(interface, request), number, BATCH)
         return [Call(method.symbol, (data,)) for data in damaged]
+
+
+def carry(typed: Typed, call: Call, secret: bytes, rng: Random) -> tuple[Call, int] | None:
+    """The call with the secret in one of its fields, and the offset as of `TypedSource.with_secret`."""
+    method = typed.methods.get(call.function)
+    changed = put(typed, method, call, secret, rng) if method is not None else None
+    at = locate(changed, secret) if changed is not None else None
+    return None if changed is None or at is None else (changed, at)
 
 
 def locate(call: Call, secret: bytes) -> int | None:
