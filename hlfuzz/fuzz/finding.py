@@ -69,6 +69,7 @@ def save(store: Store, target: Target, fault: Fault, *, seed: int | None = None)
         "guest": _described(store, target.guest),
         "interface": {
             "host": dict(interface.host),
+            "given": sorted(target.host),
             "tenant_open": interface.tenant_open,
             "allocator": interface.allocator,
             "methods": {m.name: {"stateful": m.stateful, "bytes": m.vector} for m in interface.methods},
@@ -100,6 +101,11 @@ def load(path: Path, *, module: Path | None = None, engine: str | None = None) -
     try:
         guest = _guest(path, document["guest"], module)
         described = cast(dict[str, Any], document["interface"])
+        if given := described.get("given"):
+            raise UsageError(
+                f"the finding was made with host functions of its user's own ({', '.join(given)}; {path}), "
+                "which no file can hold: run the test that gave them"
+            )
         config = Config(
             host={
                 str(k): HostMode(v)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from hlfuzz.fuzz.finding import Replay
@@ -53,8 +53,12 @@ def steps_of(target: Target, case: Case) -> Runs:
     if any(c.function not in methods for c in case.calls):
         return ()
     if case.boxes or case.injection is not None:
-        run = target.run(case, strict=True)
-        return (("as it was found", tuple(Step(c.call, c.observation) for c in run.calls)),)
+        shown = [("as it was found", case)]
+        if case.secret is not None:
+            filled = (replace(case, calls=calls) for calls in case.variants())
+            shown = list(zip(("with the first secret", "with the second secret"), filled, strict=True))
+        runs = ((title, target.run(variant, strict=True)) for title, variant in shown)
+        return tuple((title, tuple(Step(c.call, c.observation) for c in run.calls)) for title, run in runs)
     session = target.session("strict")
     if case.secret is not None:
         pairs = zip(("first", "second"), case.variants(), strict=True)
