@@ -53,9 +53,15 @@ class MemoryIsolation(Invariant):
         return ""
 
     def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
-        session = target.session("strict" if strict else "memory")
-        other = target.session(role="neighbour")
-        clone = target.kept("a clone of a snapshot", lambda: _clone(target))
+        """With `strict` in sandboxes of their own: what an earlier case changed must not be laid to this
+        one."""
+        if not strict:
+            clone = target.kept("a clone of a snapshot", lambda: _clone(target))
+            return self._judge(case, target.session(), target.session(role="neighbour"), clone)
+        with target.open(reset="strict") as session, target.open() as other, _clone(target) as clone:
+            return self._judge(case, session, other, clone)
+
+    def _judge(self, case: Case, session: Session, other: Session, clone: Session) -> Fault | None:
         vm = session.box
         before = vm.region_hash("snapshot")
         for each in (session, other, clone):

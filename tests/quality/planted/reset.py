@@ -12,10 +12,10 @@ from unittest.mock import patch
 import guests
 
 from hlfuzz.guest import Guest
-from hlfuzz.invariants import Subject, Target
+from hlfuzz.invariants import Session, Subject, Target
 from hlfuzz.sandbox.engines.inprocess.engine import InProcessEngine
 from hlfuzz.sandbox.engines.kvm import KvmEngine
-from hlfuzz.vmm import Machine
+from hlfuzz.vmm import Machine, Template
 from planted import Planted
 
 HIDDEN_GLOBAL = guests.NEEDS_INIT.replace("i64.const -1", "i64.const 99")
@@ -35,28 +35,48 @@ IDLE = """(module (memory (export "memory") 1) (func (export "nothing")))"""
 FILLS = """(module (memory (export "memory") 1)
   (func (export "fill") (memory.fill (i32.const 0) (i32.const 7) (i32.const 4096))))"""
 
-NEIGHBOUR, CLONE = 1, 3
-"""Sandboxes that memory-isolation opens, by number: the second, and the one of a snapshot of the third."""
-
 
 @contextmanager
 def damaged(
-    wat: str, fault: str, *, kinds: tuple[str, ...] = ("wasm", "elf"), sound: tuple[int, ...] = ()
+    wat: str,
+    fault: str,
+    *,
+    kinds: tuple[str, ...] = ("wasm", "elf"),
+    levels: tuple[str, ...] = ("memory", "strict"),
+    sound: tuple[str, ...] = (),
 ) -> Iterator[Target]:
-    """Every micro-VM that runs a guest of these kinds has this fault of `hl_test_fault`, but those with the
-    numbers `sound`, in the order in which they are opened."""
+    """Every micro-VM that runs a guest of these kinds at these reset levels has this fault of
+    `hl_test_fault`, but those of the roles `sound`."""
     from hlfuzz.vmm.library import lib
 
-    make, opened = KvmEngine.__init__, itertools.count()
+    make, clone, open_target = KvmEngine.__init__, Template.clone, Target.open
     bits = getattr(lib, f"HL_FAULT_{fault}")
+    opening = {"level": "", "role": ""}
+
+    def clone_noted(self: Template, **options: Any) -> Machine:
+        opening["level"] = options["reset"]
+        return clone(self, **options)
+
+    def open_noted(self: Target, **options: Any) -> Session:
+        # memory-isolation opens the guest's own sandbox, a neighbour, one to take a snapshot of, and a clone
+        roles = ("own", "neighbour", "snapshot's")
+        opening["role"] = "clone" if options.get("snapshot") else roles[next(opened) % len(roles)]
+        return open_target(self, **options)
 
     def make_damaged(self: KvmEngine, guest: Guest, host: Any, machine: Machine, *options: Any) -> None:
         make(self, guest, host, machine, *options)
         boots = len(options) < 2  # it has no limits yet
-        if not boots and guest.kind in kinds and next(opened) not in sound:
+        chosen = guest.kind in kinds and opening["level"] in levels and opening["role"] not in sound
+        if not boots and chosen:
             assert lib.hl_test_fault(machine.pointer, bits) == lib.HL_DONE
 
-    with patch.object(KvmEngine, "__init__", make_damaged), guests.target(wat, "kvm") as target:
+    opened = itertools.count()
+    with (
+        patch.object(Template, "clone", clone_noted),
+        patch.object(Target, "open", open_noted),
+        patch.object(KvmEngine, "__init__", make_damaged),
+        guests.target(wat, "kvm") as target,
+    ):
         yield target
 
 
@@ -95,6 +115,11 @@ FAULTS = (
         "reset-skips-a-page",
         "a reset restores all pages but the first",
         partial(damaged, guests.CLEAN_ARITHMETIC, "SKIP_PAGE"),
+    ),
+    _reset(
+        "memory-reset-skips-a-page",
+        "the same, and only with the reset level memory",
+        partial(damaged, guests.CLEAN_ARITHMETIC, "SKIP_PAGE", levels=("memory",)),
     ),
     _reset(
         "reset-forgets-grown-memory",
@@ -161,17 +186,17 @@ FAULTS = (
     _isolation(
         "sandboxes-share-a-page",
         "two sandboxes of one guest have a page of memory in common",
-        partial(damaged, FILLS, "SHARE_PAGE", sound=(CLONE,)),
+        partial(damaged, FILLS, "SHARE_PAGE", sound=("clone",)),
     ),
     _isolation(
         "a-clone-shares-a-page",
         "a sandbox made of a snapshot has a page of memory in common with another",
-        partial(damaged, FILLS, "SHARE_PAGE", sound=(NEIGHBOUR,)),
+        partial(damaged, FILLS, "SHARE_PAGE", sound=("neighbour",)),
     ),
     _isolation(
         "a-neighbours-page-can-be-read",
         "two sandboxes have a page of memory in common, and the guest writes nothing there",
-        partial(damaged, IDLE, "SHARE_PAGE", sound=(CLONE,)),
+        partial(damaged, IDLE, "SHARE_PAGE", sound=("clone",)),
     ),
     _isolation(
         "code-is-changed", "a reset changes a byte of code", partial(damaged, guests.COUNTS, "SPOIL_TEXT")
