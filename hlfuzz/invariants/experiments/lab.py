@@ -17,7 +17,7 @@ from hlfuzz.invariants.experiments.slate import slate
 from hlfuzz.invariants.generate import Generator
 from hlfuzz.invariants.target import EngineName, Reset, Target
 from hlfuzz.model import Call
-from hlfuzz.sandbox import Caller, Dispatcher, HostFunction, PendingCall, Sandbox
+from hlfuzz.sandbox import Caller, Dispatcher, HostFunction, PendingCall, Pool, Provider, Sandbox
 
 PREFIX: Final = "hlfuzz."
 """A case whose first call is named so is an experiment."""
@@ -99,13 +99,17 @@ class Lab:
 
     def open(self, **options: Any) -> Sandbox:
         """A new sandbox of the slate; the options are those of `Sandbox`."""
-        host = {"env.tell": HostFunction(self._tell, caller=True)}
-        defaults: dict[str, Any] = {
-            "engine": self.engine,
-            "reset": self.reset,
-            "deadline": DEADLINE_SECONDS,
-        }
-        return Sandbox(slate(), host, **defaults | options)
+        return Sandbox(slate(), self._host(), **self._defaults() | options)
+
+    def open_pool(self, **options: Any) -> Pool:
+        """A new pool of such sandboxes; the options are those of `Pool`."""
+        return Pool(slate(), self._host(), **self._defaults() | options)
+
+    def _host(self) -> dict[str, Provider]:
+        return {"env.tell": HostFunction(self._tell, caller=True)}
+
+    def _defaults(self) -> dict[str, Any]:
+        return {"engine": self.engine, "reset": self.reset, "deadline": DEADLINE_SECONDS}
 
     def _tell(self, caller: Caller, value: int) -> Any:
         self.told.append((value, get_ident()))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from threading import get_ident
@@ -211,11 +211,8 @@ def mapped(wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Callable
 
 def in_another_thread(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
-        results: list[Any] = []
-        thread = threading.Thread(target=lambda: results.append(function(*args)))
-        thread.start()
-        thread.join()
-        return results[0]
+        with ThreadPoolExecutor(1) as threads:
+            return threads.submit(function, *args).result()
 
     return call
 
