@@ -13,6 +13,8 @@ from random import Random
 import guests
 import pytest
 import wasmtime
+from needs import require_kvm
+from planted import planted
 
 import hlfuzz
 from hlfuzz.fuzz import judge_of
@@ -74,19 +76,18 @@ def run_pytest(file: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("invariant", CORRECTED)
-def test_the_test_of_a_guest_fault_fails_until_the_guest_is_corrected(
-    invariant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_as_a_file_it_fails_with_the_finding_and_passes_on_the_corrected_guest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faulty, corrected = CORRECTED[invariant]
+    faulty, corrected = CORRECTED["tenant-independence"]
     monkeypatch.chdir(tmp_path)
     with guests.target(faulty, "inprocess") as target:
-        fault = violated(invariant, target)
+        fault = violated("tenant-independence", target)
         (tmp_path / "test_it.py").write_text(as_test(target, fault, seed=7, module=Path("guest.wasm")))
     compile_to(tmp_path / "guest.wasm", faulty)
     failed = run_pytest(tmp_path / "test_it.py")
     assert failed.returncode == 1, failed.stdout
-    assert f"{invariant} (accused: the guest): {fault.title}" in failed.stdout
+    assert f"tenant-independence (accused: the guest): {fault.title}" in failed.stdout
     assert "assertion.py" not in failed.stdout  # the reader's own line is what is shown
     compile_to(tmp_path / "guest.wasm", corrected)
     passed = run_pytest(tmp_path / "test_it.py")
@@ -99,6 +100,21 @@ def run_here(text: str) -> None:
     exec(compile(text, "test_it.py", "exec"), names)
     (test,) = (value for name, value in names.items() if name.startswith("test_"))
     test()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("invariant", CORRECTED)
+def test_the_test_of_a_guest_fault_fails_until_the_guest_is_corrected(
+    invariant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty, corrected = CORRECTED[invariant]
+    monkeypatch.chdir(tmp_path)
+    with guests.target(faulty, "inprocess") as target:
+        text = as_test(target, violated(invariant, target), seed=7, module=Path("guest.wasm"))
+    compile_to(tmp_path / "guest.wasm", faulty)
+    with pytest.raises(hlfuzz.Finding):
+        run_here(text)
+    compile_to(tmp_path / "guest.wasm", corrected)
+    run_here(text)
 
 
 @pytest.mark.parametrize(("wat", "data"), CRASHES.values(), ids=CRASHES)
@@ -166,13 +182,14 @@ def test_everything_that_a_case_says_is_in_the_test(tmp_path: Path, monkeypatch:
 
 
 def test_a_guests_names_cannot_leave_their_place_in_the_file() -> None:
-    name = "x\"\n    import os  # \u202e'\\"
+    name = "x\"\n    import os  # \u202e\u0430'\\"
     case = Case((Call(name, (1,)),), context=False)
     fault = Fault(Kind.TRAP, "", Subject.GUEST, name, "", f"{name} trapped", (), case)
     with guests.target(guests.CLEAN_ECHO, "inprocess") as target:
         text = as_test(target, fault, module=Path(name))
     tree = ast.parse(text)
-    assert text.isascii()
+    assert text.replace("\n", "").isprintable()
+    assert all(line.isascii() for line in text.splitlines() if not line.lstrip().startswith("#"))
     assert [type(node).__name__ for node in tree.body] == ["ImportFrom", "Import", "FunctionDef"]
     assert [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)].count(name) == 2
 
@@ -242,4 +259,24 @@ def test_host_functions_of_the_users_own_are_imported(
     with pytest.raises(hlfuzz.Finding):
         run_here(text)
     monkeypatch.setattr(sys.modules[__name__], "tick", always)
+    run_here(text)
+
+
+PLATFORM_FAULTS = ("results-outside-are-empty", "context-used-after-finish", "pool-leases-without-reset")
+
+
+@pytest.mark.parametrize("name", PLATFORM_FAULTS)
+def test_the_test_of_a_platform_fault_fails_until_the_platform_is_mended(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (fault,) = (f for f in planted() if f.name == name)
+    if fault.kvm:
+        require_kvm()
+    monkeypatch.chdir(tmp_path)
+    with fault.open() as target:
+        found = violated(fault.invariant, target)
+        (tmp_path / "guest").write_bytes(target.guest.data)
+        text = as_test(target, found, module=Path("guest"))
+        with pytest.raises(hlfuzz.Finding):
+            run_here(text)
     run_here(text)
