@@ -21,6 +21,9 @@ from hlfuzz.model import Call
 POSITIONS: Final = 6
 """Host calls of one sequence at which something goes wrong, spread over it."""
 
+_SLEEP_AFTER: Final = 8
+"""Cases of one kind each that come before those that take a tenth of a second."""
+
 _ASK, _PAIR, _NOTE = Call("ask", (7,)), Call("pair", (-5,)), Call("note", (3,))
 _SEQUENCE: Final = (_ASK, _PAIR, _NOTE, _ASK)
 HOST_CALLS: Final = 6
@@ -124,7 +127,7 @@ def _failing_hosts() -> Iterator[Case]:
     kinds = (*EVERYWHERE, *NESTED)
     for number, (at, kind) in enumerate(itertools.product(range(HOST_CALLS), kinds)):
         yield _own(*_SEQUENCE, context=bool(number % 2), injection=Injection(POINT, kind, at))
-        if (at, kind) == (0, NESTED[-1]):
+        if number == _SLEEP_AFTER:
             for call in (_ASK, Call("ask_and_spin", (7,))):
                 yield _own(call, context=False, injection=Injection(POINT, "sleep"))
 
