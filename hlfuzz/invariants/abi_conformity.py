@@ -7,11 +7,13 @@ from contextlib import closing
 from dataclasses import replace
 from typing import ClassVar, Final, Literal, get_args
 
+from hlfuzz.bindings import Interface as Schema
 from hlfuzz.bindings.records import OK_HEADER
 from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.generate import Generator
 from hlfuzz.invariants.lying.claims import Lie, What, lie_batch
+from hlfuzz.invariants.lying.own import judge_own, own_records
 from hlfuzz.invariants.lying.pointers import open_pointer_liar
 from hlfuzz.invariants.lying.records import judge_record, judge_request, record_batch
 from hlfuzz.invariants.lying.typed import open_record_liar
@@ -28,6 +30,8 @@ RECORD: Final = "hlfuzz.record"
 """One record that a lying guest answers."""
 REQUEST: Final = "hlfuzz.request"
 """One request that a lying guest sends to its host function."""
+OWN: Final = "hlfuzz.own-record:"
+"""Damaged records of the target's own schema: a batch, or with a type's name behind it one of that type."""
 LIE: Final = "hlfuzz.lie."
 """With the kind of lie behind it and address and length as arguments: one lie."""
 
@@ -49,8 +53,8 @@ class AbiConformity(Invariant):
     doc: ClassVar[str] = "every value that crosses satisfies the interface, and a lying guest is found out"
     observes: ClassVar[str] = (
         "Outcomes and host-call buffers of the target's own calls; and on the same engine what becomes of "
-        "lying lengths, pointers, allocators, floods and damaged records of bundled guests, beside an "
-        "independent verdict on each."
+        "lying lengths, pointers, allocators, floods and damaged records of bundled guests, and of damaged "
+        "records of the target's schema, beside an independent verdict on each."
     )
     blind: ClassVar[str] = (
         "A guest without a schema whose results are plain numbers promises nothing that could be broken. A "
@@ -62,6 +66,8 @@ class AbiConformity(Invariant):
         while True:
             yield _experiment(LIES, batch)
             yield _experiment(RECORDS, batch)
+            if target.schema is not None:
+                yield _experiment(OWN, batch)
             batch = batch + 1 if batch < FIXED_BATCHES else FIXED_BATCHES + generator.number(31)
             for _ in range(8):
                 if (case := generator.sequence()) is not None:
@@ -74,6 +80,8 @@ class AbiConformity(Invariant):
             return self._lies(target, case, reset)
         if call.function in (RECORDS, RECORD, REQUEST):
             return self._records(target, case, reset)
+        if call.function.startswith(OWN):
+            return self._own(target, call)
         run = target.run(case, strict=strict)
         for called in run.calls:
             if (broken := broken_promise(called.observation)) is not None:
@@ -105,6 +113,14 @@ class AbiConformity(Invariant):
                 problem = judge_record(liar, data) if name == RECORD else judge_request(liar, data)
                 if problem:
                     return self._platform(Call(name, (data,)), f"a guest's {name.partition('.')[2]}", problem)
+        return None
+
+    def _own(self, target: Target, call: Call) -> Fault | None:
+        if target.schema is None:
+            return None
+        for name, data in _own_of(target.schema, call):
+            if problem := judge_own(target.schema, name, data):
+                return self._platform(Call(OWN + name, (data,)), f"a record of {name}", problem)
         return None
 
     def _platform(self, call: Call, what: str, problem: str) -> Fault:
@@ -156,5 +172,15 @@ def _messages_of(call: Call) -> Iterator[tuple[str, bytes]]:
                     yield REQUEST, request
         case (bytes(data),):
             yield call.function, data
+        case _:
+            pass
+
+
+def _own_of(interface: Schema, call: Call) -> Iterator[tuple[str, bytes]]:
+    match call.args:
+        case (int(batch),) if call.function == OWN:
+            yield from own_records(interface, batch)
+        case (bytes(data),) if call.function.removeprefix(OWN) in interface.schema.by_name:
+            yield call.function.removeprefix(OWN), data
         case _:
             pass

@@ -34,10 +34,10 @@ def true_record() -> bytes:
     return OK_HEADER + it.message(ANSWER).encode(answer)
 
 
-def record_batch(seed: int) -> Iterator[bytes]:
-    """A true record changed in one place, and the true one at the end. Seed 0: header and offsets; 1: every
-    byte; else random changes."""
-    true = true_record()
+def record_batch(seed: int, true: bytes | None = None) -> Iterator[bytes]:
+    """A record that is right (`true`, or the liar's) changed in one place, and itself at the end. Seed 0:
+    header and offsets; 1: every byte; else random changes."""
+    true = true_record() if true is None else true
     if seed == 0:
         yield from (true[:length] for length in (0, 1, 7, 8, 9, 12, 16, len(true) - 1))
         yield pack("<II", 0, 1) + true[8:]

@@ -29,6 +29,7 @@ from hlfuzz.sandbox.providers import Linked
 from hlfuzz.sandbox.wasi.provide import provide
 from hlfuzz.vmm import Machine
 from planted import Planted
+from planted import typed as typed_example
 
 READ_TWICE, NO_BOUNDS = 1 << 16, 1 << 17
 """Bits of `hl_test_fault` (hlfuzz.h)."""
@@ -138,6 +139,36 @@ def missing_a_bound(schema: Any, compile_program: Any = hlfuzz.bindings.verified
     )
     assert count == 1
     return program
+
+
+def any_number_for_an_enum(
+    schema: Any, compile_program: Any = hlfuzz.bindings.verified.compile_program
+) -> bytes:
+    """In the program of the target's schema only: single numbers of one byte (op 1) belong to no enum."""
+    program = compile_program(schema)
+    if schema.name == "liar":
+        return program
+    mended, count = re.subn(
+        rb"(\x01\x00.{4}\x01\x00\x00\x00\x01\x00\x00\x00).\x00\x00\x00(\xff{4})",
+        lambda found: found[1] + 2 * found[2],
+        program,
+        flags=re.DOTALL,
+    )
+    assert count
+    return mended
+
+
+@contextmanager
+def own_schema_unverified() -> Iterator[Target]:
+    """The example filter with a schema of its own, so that no other test meets its verifier."""
+    with (
+        patch.object(hlfuzz.bindings.verified, "compile_program", any_number_for_an_enum),
+        typed_example.target("filter_fbs") as target,
+    ):
+        assert target.schema is not None
+        interface, schema = describe_interface(target.guest.info, Config()), Interface(target.schema.schema)
+        with Target(target.guest, interface, engine="kvm", schema=schema) as own:
+            yield own
 
 
 def read_unverified(self: VerifiedReader, type_name: str) -> Any:
@@ -336,6 +367,13 @@ FAULTS = (
             partial(patch.object, hlfuzz.bindings.verified, "compile_program", missing_a_bound),
             new_verifiers,
         ),
+    ),
+    Planted(
+        "own-schema-verified-without-enums",
+        "abi-conformity",
+        Subject.PLATFORM,
+        "the native verifier of the target's schema takes any number for an enum",
+        own_schema_unverified,
     ),
     Planted(
         "records-read-unverified",
