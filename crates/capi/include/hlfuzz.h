@@ -1441,7 +1441,7 @@ int32_t hl_core_write(const struct hl_core *core,
  *
  * @param sandbox The sandbox, no call running.
  * @param region HL_REGION_ALL, or HL_REGION_READ_ONLY: only what the guest may not write.
- * @param out Gets the first ranges.
+ * @param out Gets the first ranges; NULL: they are only counted.
  * @param capacity Room in `out`; of more than 65536, the rest is not used.
  * @return number of ranges, which may be more than were given; -1 when that cannot be said, or there is no such region.
  */
@@ -1457,7 +1457,7 @@ int64_t hl_differences(struct hl_sandbox *sandbox,
  * they are those of the loop that waits for it.
  *
  * @param sandbox The sandbox, no call running.
- * @param out Gets the registers.
+ * @param out Gets the registers; NULL: they are only counted.
  * @param capacity Room in `out`.
  * @return number of registers, which may be more than were given; -1 when they cannot be read.
  */

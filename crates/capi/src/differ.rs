@@ -39,7 +39,7 @@ const MOST: u32 = 1 << 16;
 ///
 /// @param sandbox The sandbox, no call running.
 /// @param region HL_REGION_ALL, or HL_REGION_READ_ONLY: only what the guest may not write.
-/// @param out Gets the first ranges.
+/// @param out Gets the first ranges; NULL: they are only counted.
 /// @param capacity Room in `out`; of more than 65536, the rest is not used.
 /// @return number of ranges, which may be more than were given; -1 when that cannot be said, or there is no such region.
 #[unsafe(no_mangle)]
@@ -56,7 +56,8 @@ pub unsafe extern "C" fn hl_differences(
         HL_REGION_READ_ONLY => true,
         _ => return -1,
     };
-    let Ok((found, total)) = it.differing_bytes(read_only, capacity.min(MOST) as usize) else { return -1 };
+    let room = if out.is_null() { 0 } else { capacity.min(MOST) as usize };
+    let Ok((found, total)) = it.differing_bytes(read_only, room) else { return -1 };
     for (at, difference) in found.iter().enumerate() {
         // SAFETY: the C contract: there is room for `capacity`, and not more were asked for.
         unsafe { out.add(at).write(described(difference)) };
@@ -101,7 +102,7 @@ pub struct hl_register {
 /// they are those of the loop that waits for it.
 ///
 /// @param sandbox The sandbox, no call running.
-/// @param out Gets the registers.
+/// @param out Gets the registers; NULL: they are only counted.
 /// @param capacity Room in `out`.
 /// @return number of registers, which may be more than were given; -1 when they cannot be read.
 #[unsafe(no_mangle)]
@@ -113,7 +114,8 @@ pub unsafe extern "C" fn hl_vcpu_registers(
     // SAFETY: the C contract.
     let Some(it) = (unsafe { sandbox.as_mut() }).and_then(|it| it.sandbox()) else { return -1 };
     let Ok(found) = it.all_registers() else { return -1 };
-    for (at, register) in found.iter().take(capacity as usize).enumerate() {
+    let room = if out.is_null() { 0 } else { capacity as usize };
+    for (at, register) in found.iter().take(room).enumerate() {
         let mut row = hl_register { name: [0; 20], length: register.value.len() as u32, value: [0; 32] };
         row.value[..register.value.len()].copy_from_slice(&register.value);
         put_text(&mut row.name, &register.name);

@@ -190,6 +190,40 @@ fn exercise(transport: u32, reset: u32, tracking: u32) {
 }
 
 #[test]
+fn what_a_call_changed_is_listed_as_far_as_there_is_room_and_counted_beyond() {
+    let template = template(MODULE, HL_TRACK_AUTO);
+    let it = sandbox(template, HL_TRANSPORT_EXIT, HL_RESET_STRICT);
+    let listed = |region: u32, room: usize| unsafe {
+        let mut rows = vec![zeroed::<hl_difference>(); room + 1];
+        let count = hl_differences(it.0, region, rows.as_mut_ptr(), room as u32);
+        assert_eq!(rows[room].length, 0, "nothing is written beyond the room");
+        (count, rows)
+    };
+    assert_eq!(listed(HL_REGION_ALL, 4).0, 0);
+    assert_eq!(call(&it, COUNT, &[], 0), HL_DONE);
+    let (count, rows) = listed(HL_REGION_ALL, 64);
+    let found: Vec<_> = rows.iter().filter(|row| row.length != 0).collect();
+    assert_eq!(count as usize, found.len());
+    let memory: Vec<_> = found.iter().filter(|row| row.memory == 0).collect();
+    let [word] = memory[..] else { panic!("{} ranges of linear memory", memory.len()) };
+    assert_eq!((word.offset, word.length, word.shown), (8, 1, 1));
+    assert_eq!((word.before[0], word.after[0]), (0, 100));
+    assert_eq!(listed(HL_REGION_ALL, 1).0, count, "what has no room is counted");
+    unsafe {
+        assert_eq!(hl_differences(it.0, HL_REGION_ALL, null_mut(), 9), count);
+        assert_eq!(hl_differences(it.0, HL_REGION_READ_ONLY, null_mut(), 0), 0);
+        assert_eq!(hl_differences(it.0, HL_REGION_TEXT, null_mut(), 0), -1);
+        assert_eq!(hl_differences(null_mut(), HL_REGION_ALL, null_mut(), 0), -1);
+        assert_eq!(hl_vcpu_registers(null_mut(), null_mut(), 0), -1);
+        let registers = hl_vcpu_registers(it.0, null_mut(), 9);
+        let mut rows = vec![zeroed::<hl_register>(); registers as usize];
+        assert_eq!(hl_vcpu_registers(it.0, rows.as_mut_ptr(), rows.len() as u32), registers);
+        assert!(rows.iter().all(|row| row.length > 0 && row.name[0] != 0));
+        hl_template_free(template);
+    }
+}
+
+#[test]
 fn exit_strict() {
     exercise(HL_TRANSPORT_EXIT, HL_RESET_STRICT, HL_TRACK_AUTO);
 }
