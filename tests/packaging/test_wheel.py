@@ -93,6 +93,14 @@ def test_the_command_is_installed(installed: Installed, tmp_path: Path) -> None:
     assert "doctor" in done.stdout
 
 
+def test_the_pytest_plugin_is_announced(installed: Installed, tmp_path: Path) -> None:
+    program = (
+        "from importlib.metadata import entry_points as e; print(*e(group='pytest11').select(name='hlfuzz'))"
+    )
+    done = installed.run("python", "-c", program, cwd=tmp_path)
+    assert "value='hlfuzz.pytest_plugin'" in done.stdout, done.stderr
+
+
 def test_the_version_is_the_same_everywhere(wheel: Path) -> None:
     import hlfuzz
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from needs import require_kvm
 from projects import AFTER_THREE, CLEAN, REMEMBERS, Project
 
 from hlfuzz.invariants import INVARIANTS
+from hlfuzz.sandbox.engines.inprocess.engine import InProcessEngine
 
 
 def test_every_invariant_of_a_target_is_a_test_in_an_empty_folder(project: Project) -> None:
@@ -214,3 +216,28 @@ def test_a_module_that_is_none_is_an_error_of_each_of_its_tests(project: Project
     done = project.run("hlfuzz::clean::determinism")
     done.assert_outcomes(errors=1)
     done.stdout.fnmatch_lines(["ModuleError: *clean.wasm*"])
+
+
+def test_a_platform_that_does_not_reset_is_accused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.settings(remembers=REMEMBERS.replace("(global $n", '(global $n (export "n")'))
+    monkeypatch.setattr(InProcessEngine, "reset", lambda self: None)
+    done = project.run("hlfuzz::remembers::state-reset", "--hlfuzz-time=60s")
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["accused: the platform (remembers.wasm), of breaking state-reset"])
+
+
+def test_in_micro_vms_every_invariant_of_a_clean_guest_is_asked(project: Project) -> None:
+    require_kvm()
+    project.settings(clean=CLEAN)
+    chosen = [f"hlfuzz::clean::{name}" for name in ("state-reset", "memory-isolation", "differential")]
+    done = project.run(*chosen, "--hlfuzz-engine=kvm", "--hlfuzz-time=1s")
+    done.assert_outcomes(passed=3)
+
+
+def test_where_a_micro_vm_is_required_and_missing_every_test_is_an_error(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.settings("require_kvm = true", clean=CLEAN)
+    monkeypatch.setattr("hlfuzz.testing.state.why_no_kvm", lambda: "no /dev/kvm")
+    done = project.run("--hlfuzz=clean")
+    done.assert_outcomes(errors=len(INVARIANTS))
