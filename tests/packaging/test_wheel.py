@@ -94,9 +94,7 @@ def test_the_command_is_installed(installed: Installed, tmp_path: Path) -> None:
 
 
 def test_the_pytest_plugin_is_announced(installed: Installed, tmp_path: Path) -> None:
-    program = (
-        "from importlib.metadata import entry_points as e; print(*e(group='pytest11').select(name='hlfuzz'))"
-    )
+    program = "from importlib.metadata import entry_points as e; print(e(group='pytest11', name='hlfuzz'))"
     done = installed.run("python", "-c", program, cwd=tmp_path)
     assert "value='hlfuzz.pytest_plugin'" in done.stdout, done.stderr
 

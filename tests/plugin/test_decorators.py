@@ -316,7 +316,7 @@ class Own(type(INVARIANTS["bounds"])):
 
 @hlfuzz.invariants(Own())
 @hlfuzz.given_calls(settings=hypothesis.settings(max_examples=3, database=None))
-def test_it(calls): pass
+def test_it(hlfuzz_sandbox, calls): calls.run(hlfuzz_sandbox)
 """)
     done = project.run()
     done.assert_outcomes(failed=1)

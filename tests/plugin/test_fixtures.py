@@ -20,6 +20,9 @@ def test_reset(hlfuzz_guest, hlfuzz_sandbox, hlfuzz_pool):
     with hlfuzz_pool.lease() as one, hlfuzz_pool.lease() as other:
         one.call("bump"), other.call("total")
     assert [r.call.function for r in hlfuzz_sandbox.records] == ["bump", "total", "bump", "total"]
+    alone, together = hlfuzz_sandbox.cases()
+    assert ([c.function for c in alone.calls], alone.context) == (["bump", "total"], False)
+    assert ([c.function for c in together.calls], together.context) == (["bump", "total"], True)
 
 def test_again(hlfuzz_guest): test_again.guest = hlfuzz_guest
 def test_it_is_loaded_once(hlfuzz_guest): assert hlfuzz_guest is test_again.guest
