@@ -169,22 +169,23 @@ pub unsafe extern "C" fn hl_ram_hash(sandbox: *mut hl_sandbox, region: u32, hash
     // SAFETY: the C contract.
     let Some(it) = (unsafe { sandbox.as_mut() }).and_then(|it| it.sandbox()) else { return -1 };
     let layout = it.layout();
-    let all = std::slice::from_ref(&layout.whole);
     // the ring-0 stack is left out: an exception writes it, and a reset restores it
     let system = [map::PML4..map::RING0_STACK, map::TABLE_POOL..map::RUNTIME];
     let ranges = match region {
-        HL_REGION_ALL => all,
-        HL_REGION_SYSTEM => &system,
+        HL_REGION_SYSTEM => &system[..],
         HL_REGION_TEXT => &layout.text,
-        HL_REGION_SNAPSHOT => &[],
+        HL_REGION_ALL | HL_REGION_SNAPSHOT => &[],
         _ => return -1,
     };
     let mut hasher = std::hash::DefaultHasher::new();
-    if region == HL_REGION_SNAPSHOT {
-        it.each_snapshot_page(|number, page| {
-            hasher.write_u32(number);
-            hasher.write(page);
-        });
+    let mut page = |number: u32, bytes: &[u8]| {
+        hasher.write_u32(number);
+        hasher.write(bytes);
+    };
+    match region {
+        HL_REGION_ALL if it.each_page(&mut page).is_err() => return -1,
+        HL_REGION_SNAPSHOT => it.each_snapshot_page(&mut page),
+        _ => {}
     }
     for range in ranges {
         let Some(bytes) = it.ram_slice(range.start, range.end) else { return -1 };

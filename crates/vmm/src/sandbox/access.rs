@@ -7,6 +7,7 @@ use crate::layout::Guest;
 use crate::snapshot::PAGE;
 use hlfuzz_abi::{Mailbox, Value, map, op};
 use memchr::memmem;
+use std::ops::Range;
 
 impl Sandbox {
     /// Address in guest RAM and length of a memory, checked; `export` None: the default one. A native guest has one, whose
@@ -135,26 +136,43 @@ impl Sandbox {
     /// Address at which `needle` begins in guest RAM; None: nowhere. Pages that nobody has written hold zeros only and are
     /// passed over, so a needle of zeros may be missed.
     pub fn find_in_ram(&self, needle: &[u8]) -> Result<Option<u64>> {
+        for range in self.held()? {
+            let at = self.ram_slice(range.start, range.end).and_then(|bytes| memmem::find(bytes, needle));
+            if let Some(at) = at {
+                return Ok(Some(range.start + at as u64));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Each page of guest RAM that is not all zeros, with its number: together with these numbers, all of its content.
+    pub fn each_page(&self, mut look: impl FnMut(u32, &[u8])) -> Result<()> {
+        for range in self.held()? {
+            let Some(bytes) = self.ram_slice(range.start, range.end) else { continue };
+            for (at, page) in bytes.chunks_exact(PAGE).enumerate() {
+                if page.iter().any(|byte| *byte != 0) {
+                    look((range.start / PAGE as u64) as u32 + at as u32, page);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Guest RAM without what nobody has written, which is zeros: address ranges, ascending.
+    fn held(&self) -> Result<Vec<Range<u64>>> {
         self.check_at_rest()?;
         let own = self.ram.own_pages()?;
         let in_snapshot = |page: u32| self.snapshot.as_ref().is_none_or(|snapshot| snapshot.has_data(page));
         let held = |page: usize| own[page] != 0 || self.hot.contains(page as u32) || in_snapshot(page as u32);
-        let mut page = 0;
-        while page < own.len() {
-            let first = page;
-            while page < own.len() && held(page) {
-                page += 1;
+        let mut found: Vec<Range<u64>> = Vec::new();
+        for page in (0..own.len()).filter(|page| held(*page)) {
+            let start = (page * PAGE) as u64;
+            match found.last_mut() {
+                Some(last) if last.end == start => last.end += PAGE as u64,
+                _ => found.push(start..start + PAGE as u64),
             }
-            if page > first {
-                let (start, end) = ((first * PAGE) as u64, (page * PAGE) as u64);
-                let at = self.ram_slice(start, end).and_then(|bytes| memmem::find(bytes, needle));
-                if let Some(at) = at {
-                    return Ok(Some(start + at as u64));
-                }
-            }
-            page += 1;
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// As `find_in_ram`, in the mailbox; the address is the guest's.
