@@ -10,7 +10,7 @@ from hlfuzz.invariants.case import Case, Injection
 from hlfuzz.invariants.inject import ANSWERS, HARMLESS, RAISED, WALL_SECONDS, Injector
 from hlfuzz.invariants.observe import Observation, observation_text, outcome_text
 from hlfuzz.invariants.patient import ENDS, open_patient
-from hlfuzz.invariants.served import Found, differs, not_served
+from hlfuzz.invariants.served import Found, differs, not_served, steady
 from hlfuzz.invariants.session import Session
 from hlfuzz.invariants.target import Target
 from hlfuzz.model import Call, HostError, Ok, Outcome, Timeout
@@ -53,7 +53,10 @@ def _judge(target: Target, session: Session, case: Case, injection: Injection) -
     at, arrived = _run(session, case, injector)
     if not injector.function:
         return None
-    wrong = _wrong(injector, injection.kind, arrived, plain[at] if at < len(plain) else None)
+    expected = plain[at] if at < len(plain) else None
+    wrong = _wrong(injector, injection.kind, arrived, expected)
+    if wrong and expected and injection.kind in HARMLESS and not injector.complaint:
+        wrong = wrong if steady(target, case, at, expected) else ""
     if wrong := wrong or arrived.end:
         return at, f"{injection.kind} in {injector.function}: {wrong}"
     return not_served(target, session, case)

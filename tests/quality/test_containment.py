@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -67,6 +68,18 @@ def test_the_targets_own_host_calls_fail_too(engine: str) -> None:
         own = (c for c in found if c.calls[0].function == "time")
         kinds = {next(own).injection.kind for _ in range(60)}
     assert kinds == set(inject.EVERYWHERE)
+
+
+def test_a_host_function_that_answers_differently_each_time_is_not_held_against_the_platform(
+    engine: str,
+) -> None:
+    ticks = itertools.count()
+    sound = guests.target(guests.ASKS_HOST, engine)
+    host = {"env.now": lambda: next(ticks)}
+    with Target(sound.guest, sound.interface, engine=sound.engine, host=host) as target:
+        found = CHECKER.cases(target, Generator(target.interface, Random(1), target.seeds))
+        own = (c for c in found if c.calls[0].function == "time")
+        assert [CHECKER.probe(target, case) for case in itertools.islice(own, 40)] == [None] * 40
 
 
 def test_the_bundled_guests_are_what_their_text_says() -> None:
