@@ -160,14 +160,13 @@ def any_number_for_an_enum(
 
 @contextmanager
 def own_schema_unverified() -> Iterator[Target]:
-    """The example filter with a schema of its own, so that no other test meets its verifier."""
-    with (
-        patch.object(hlfuzz.bindings.verified, "compile_program", any_number_for_an_enum),
-        typed_example.target("filter_fbs") as target,
-    ):
-        assert target.schema is not None
-        interface, schema = describe_interface(target.guest.info, Config()), Interface(target.schema.schema)
-        with Target(target.guest, interface, engine="kvm", schema=schema) as own:
+    """The example filter, with a verifier that no other test meets."""
+    with typed_example.target("filter_fbs") as sound:
+        assert sound.schema is not None
+        guest, schema = sound.guest, sound.schema.schema
+    with patch.object(hlfuzz.bindings.verified, "compile_program", any_number_for_an_enum):
+        interface = describe_interface(guest.info, Config())
+        with Target(guest, interface, engine="kvm", schema=Interface(schema)) as own:
             yield own
 
 
