@@ -10,6 +10,7 @@ from pathlib import Path
 
 import guests
 
+from hlfuzz.bindings import Interface
 from hlfuzz.guest import Guest
 from hlfuzz.invariants import Config, Target, describe_interface, find_config, load_config
 from hlfuzz.invariants.config import MethodConfig
@@ -49,6 +50,15 @@ def _example(folder: str, name: str, corpus: str = "", compiler: str | None = No
     return Target(guest, interface, deadline=0.2, seeds=seeds)
 
 
+def _typed(name: str, schema: str) -> Target:
+    """An example by its schema: typed calls, and host functions that answer."""
+    from build import build
+
+    guest = Guest.load(build("typed-filter", only=(name,))[name])
+    loaded = Interface.load(ROOT / "schemas" / schema)
+    return Target(guest, describe_interface(guest.info, Config()), deadline=0.2, schema=loaded)
+
+
 @cache
 def _npm_modules() -> dict[str, bytes]:
     from catalogue import load_all
@@ -77,6 +87,8 @@ def _all() -> Iterator[Clean]:
         yield Clean(f"native-{name}", partial(_example, "native-filter", name), native=True)
     for name in ("filter_raw", "filter_fbs", "filter_proto", "filter_cpp"):
         yield Clean(f"typed-{name}", partial(_example, "typed-filter", name))
+    for name, schema in (("filter_raw", "toml"), ("filter_fbs", "fbs"), ("filter_proto", "proto")):
+        yield Clean(f"schema-{name}", partial(_typed, name, f"filter.{schema}"))
     yield Clean("echo", partial(_wat, guests.CLEAN_ECHO))
     yield Clean("arithmetic", partial(_wat, guests.CLEAN_ARITHMETIC))
     yield Clean("pointers", partial(_wat, guests.CLEAN_POINTERS))

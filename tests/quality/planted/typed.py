@@ -18,14 +18,21 @@ from hlfuzz.bindings import Interface
 from hlfuzz.guest import Guest
 from hlfuzz.invariants import Config, Subject, Target, describe_interface
 from hlfuzz.invariants.typed.answers import Answers
+from hlfuzz.schema.ir import Schema
+from hlfuzz.schema.load import load
 from planted import Planted
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @cache
+def parsed(suffix: str) -> Schema:
+    return load(ROOT / "schemas" / f"filter.{suffix}")
+
+
 def schema(suffix: str) -> Interface:
-    return Interface.load(ROOT / "schemas" / f"filter.{suffix}")
+    """A new one each time: its codec may have been made while a fault was planted in codecs."""
+    return Interface(parsed(suffix))
 
 
 def target(name: str) -> Target:
