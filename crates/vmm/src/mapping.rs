@@ -265,12 +265,23 @@ pub fn seal(file: &File) -> Result<()> {
     let seals = libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
     let failed = |error| Error::os("sealing the snapshot", &error);
     inject::check(point::MEMORY).map_err(failed)?;
-    // SAFETY: plain fcntl on our descriptor.
-    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {
-        return Err(failed(io::Error::last_os_error()));
+    let mut left = SEAL_TRIES;
+    loop {
+        // SAFETY: plain fcntl on our descriptor.
+        if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        left -= 1;
+        if error.raw_os_error() != Some(libc::EBUSY) || left == 0 {
+            return Err(failed(error));
+        }
+        // Somebody looks at one of its pages for a moment (reclaim, a child between fork and exec).
+        std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    Ok(())
 }
+
+const SEAL_TRIES: u32 = 20;
 
 /// One bit a page: does the file have data there (and not a hole)?
 pub fn data_pages(file: &File, len: u64) -> Result<Vec<u64>> {
