@@ -15,6 +15,7 @@ import guests
 
 import hlfuzz.sandbox.box
 import hlfuzz.sandbox.hostcalls
+from hlfuzz.errors import UsageError
 from hlfuzz.invariants import Subject, Target
 from hlfuzz.model import HostError, Violation
 from hlfuzz.sandbox import CallContext, Sandbox
@@ -123,6 +124,25 @@ def leaves_without_reset(sound: Any) -> Any:
             sound(context, *args)
 
     return exit_
+
+
+def resets_when_refused(sound: Any) -> Any:
+    def run(context: CallContext, *args: Any) -> Any:
+        try:
+            return sound(context, *args)
+        except UsageError:
+            context._box._engine.reset()
+            raise
+
+    return run
+
+
+def finishes_after_close(sound: Any) -> Any:
+    def finish(context: CallContext) -> None:
+        if not context._gate.is_closed:
+            sound(context)
+
+    return finish
 
 
 class Alike:
@@ -293,7 +313,7 @@ def in_the_workers_thread(sound: Any) -> Any:
 
 def cancels_in_name_only(sound: Any) -> Any:
     def cancel(lane: Lane, turn: Any, error: BaseException | None = None) -> None:
-        if turn not in lane._queue:
+        if turn not in lane._queue or lane._is_closing:
             sound(lane, turn, error)
 
     return cancel
@@ -393,6 +413,14 @@ FAULTS = (
         "poison-of-a-vector-forgotten", "context-finish",
         "a context goes on after the guest's allocator gave an address outside its memory",
         "kvm", guests.BAD_ALLOCATOR, replaced(CallContext, "_run", forgets_poison(Violation)),
+    ),
+    _platform(
+        "finish-after-close", "context-finish", "finish() of a context is accepted after close()",
+        "kvm", _ADD, replaced(CallContext, "finish", finishes_after_close),
+    ),
+    _platform(
+        "reset-by-a-refused-call", "context-persist", "a call that is refused resets the context",
+        "kvm", _ADD, replaced(CallContext, "_run", resets_when_refused),
     ),
     _platform(
         "left-without-reset", "context-finish", "leaving a context's block without finish() does not reset",
