@@ -33,7 +33,7 @@ INVARIANTS_PAGE = ROOT / "docs" / "invariants.md"
 START = "written by `make fault-table` from the checkers' own words -->"
 END = "<!-- end -->"
 CAUGHT_WITHIN_SECONDS = 60.0
-CLEAN_BUDGET = Budget(0.5, 100)
+CLEAN_BUDGET = Budget(0.1, 100)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from hlfuzz.invariants import INVARIANTS, Budget, Status, Subject, load_config
 
 pytest.importorskip("ziglang")
 
-import twins
+import native_twin
 
 DIFFERENTIAL = INVARIANTS["differential"]
 
@@ -24,7 +24,7 @@ def _kvm() -> None:
 
 
 def test_two_builds_of_one_source_agree_also_where_both_trap() -> None:
-    with twins.target() as target:
+    with native_twin.target() as target:
         verdict = DIFFERENTIAL.check(target, Random(2), Budget(10.0, 150))
         assert verdict.status is Status.HELD, verdict
         assert target.twin is not None
@@ -32,7 +32,7 @@ def test_two_builds_of_one_source_agree_also_where_both_trap() -> None:
 
 
 def test_a_build_that_differs_accuses_the_guest_with_the_smallest_case_and_reproduces(tmp_path: Path) -> None:
-    with twins.target("-DDIFFERS=1") as target:
+    with native_twin.target("-DDIFFERS=1") as target:
         fault = DIFFERENTIAL.check(target, Random(2), Budget(20.0, 400)).fault
         assert fault is not None
         assert (fault.subject, fault.function) == (Subject.GUEST, "sum")

@@ -84,9 +84,9 @@ def engines_that_disagree() -> Iterator[Target]:
 
 
 def native_build_that_differs() -> Target:
-    import twins
+    import native_twin
 
-    return twins.target("-DDIFFERS=1")
+    return native_twin.target("-DDIFFERS=1")
 
 
 FAULTS = (
