@@ -22,7 +22,7 @@ from hlfuzz.sandbox import Caller, Dispatcher, HostFunction, PendingCall, Pool, 
 PREFIX: Final = "hlfuzz."
 """A case whose first call is named so is an experiment."""
 
-DEADLINE_SECONDS: Final = 0.02
+DEADLINE_SECONDS: Final = 0.05
 """CPU time of one call of the slate, which needs a few µs unless it spins."""
 
 
