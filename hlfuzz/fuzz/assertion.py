@@ -25,8 +25,8 @@ from hlfuzz.invariants import (
     describe_interface,
     refuse_missing,
 )
-from hlfuzz.invariants.config import MethodConfig
 from hlfuzz.invariants.sequences import TypedCall
+from hlfuzz.invariants.settings.config import MethodConfig
 from hlfuzz.invariants.target import EngineName
 from hlfuzz.invariants.typed import Typed, describe_typed
 from hlfuzz.model import Call, ExternKind, FuncType

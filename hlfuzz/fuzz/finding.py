@@ -22,7 +22,7 @@ from hlfuzz.invariants import (
     case_to_json,
     describe_interface,
 )
-from hlfuzz.invariants.config import MethodConfig
+from hlfuzz.invariants.settings.config import MethodConfig
 from hlfuzz.invariants.typed import Typed, describe_typed
 from hlfuzz.schema.dump import dump
 

@@ -24,7 +24,6 @@ from hlfuzz.invariants.bounds import Bounds
 from hlfuzz.invariants.callback_thread import CallbackThread
 from hlfuzz.invariants.capability import Capability
 from hlfuzz.invariants.case import Case, Injection, Secret, case_from_json, case_to_json
-from hlfuzz.invariants.config import Config, HostMode, find_config, load_config, parse_host_option
 from hlfuzz.invariants.context_dependence import ContextDependence
 from hlfuzz.invariants.context_finish import ContextFinish
 from hlfuzz.invariants.context_persist import ContextPersist
@@ -48,11 +47,12 @@ from hlfuzz.invariants.interface import Interface, Method, describe_interface, r
 from hlfuzz.invariants.memory_isolation import MemoryIsolation
 from hlfuzz.invariants.noninterference import Noninterference
 from hlfuzz.invariants.observe import HostCall, Observation, observation_text
-from hlfuzz.invariants.open_target import find_target, open_project_target
-from hlfuzz.invariants.project import Project, ProjectTarget, find_project
 from hlfuzz.invariants.registry import INVARIANTS, choose, examine, register
-from hlfuzz.invariants.seeds import read_seeds
 from hlfuzz.invariants.session import Session
+from hlfuzz.invariants.settings.config import Config, HostMode, find_config, load_config, parse_host_option
+from hlfuzz.invariants.settings.open_target import find_target, open_project_target
+from hlfuzz.invariants.settings.project import Project, ProjectTarget, find_project
+from hlfuzz.invariants.settings.seeds import read_seeds
 from hlfuzz.invariants.state_reset import StateReset
 from hlfuzz.invariants.target import Target
 from hlfuzz.invariants.tenant_independence import TenantIndependence

@@ -13,8 +13,8 @@ from hlfuzz.guest import Guest, Limits
 from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.generate import Generator
-from hlfuzz.invariants.hostile import HOST_CALLS, HOSTILE, LIMITS, OUTPUT_BYTES, Hostile
-from hlfuzz.invariants.native_attacks import NATIVE
+from hlfuzz.invariants.guests.hostile import HOST_CALLS, HOSTILE, LIMITS, OUTPUT_BYTES, Hostile
+from hlfuzz.invariants.guests.native_attacks import NATIVE
 from hlfuzz.invariants.observe import outcome_text
 from hlfuzz.invariants.target import Target
 from hlfuzz.model import Call, Ok, Outcome, Value

@@ -9,9 +9,15 @@ from hlfuzz.errors import LinkError
 from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.generate import Generator
+from hlfuzz.invariants.guests.probing import (
+    imports_known,
+    judge_import,
+    judge_neighbours,
+    judge_table,
+    misfits,
+)
 from hlfuzz.invariants.host import Recorder
 from hlfuzz.invariants.observe import HostCall
-from hlfuzz.invariants.probing import imports_known, judge_import, judge_neighbours, judge_table, misfits
 from hlfuzz.invariants.target import Target
 from hlfuzz.model import Call, FuncType, ValType, Value
 from hlfuzz.sandbox import WASI, Provider, Sandbox

@@ -8,8 +8,8 @@ from dataclasses import replace
 from hlfuzz.bindings import Interface as Schema
 from hlfuzz.errors import UsageError
 from hlfuzz.guest import Guest
-from hlfuzz.invariants.config import Config, HostMode
 from hlfuzz.invariants.interface import Interface, describe_interface
+from hlfuzz.invariants.settings.config import Config, HostMode
 from hlfuzz.invariants.typed import Typed, describe_typed
 
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar, Final
 
-from hlfuzz.invariants import exits, steps
 from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case, Injection
-from hlfuzz.invariants.failing_host import judge_host_failure
+from hlfuzz.invariants.failures import exits, steps
+from hlfuzz.invariants.failures.failing_host import judge_host_failure
+from hlfuzz.invariants.failures.inject import EVERYWHERE, NESTED, POINT
+from hlfuzz.invariants.failures.served import judge_guest_failure
 from hlfuzz.invariants.generate import Generator
-from hlfuzz.invariants.inject import EVERYWHERE, NESTED, POINT
-from hlfuzz.invariants.patient import ENDS, PREFIX, patient
-from hlfuzz.invariants.served import judge_guest_failure
+from hlfuzz.invariants.guests.patient import ENDS, PREFIX, patient
 from hlfuzz.invariants.target import Target
 from hlfuzz.model import Call
 

@@ -8,9 +8,9 @@ from threading import get_ident
 from typing import Final
 
 from hlfuzz.errors import UsageError
-from hlfuzz.invariants.config import HostMode
 from hlfuzz.invariants.heard import heard
 from hlfuzz.invariants.observe import HostCall
+from hlfuzz.invariants.settings.config import HostMode
 from hlfuzz.model import ExternKind, FuncType, GlobalType, Import, ModuleInfo, ValType, Value
 from hlfuzz.sandbox import Caller, Global, HostFunction, Memory, Provider, Table
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from hlfuzz.errors import UsageError
 from hlfuzz.guest import Allocator, find_allocator, is_runtime_export
-from hlfuzz.invariants.config import Config, HostMode
+from hlfuzz.invariants.settings.config import Config, HostMode
 from hlfuzz.model import ExternKind, FuncType, ModuleInfo, ValType
 from hlfuzz.sandbox import WASI
 

@@ -11,7 +11,7 @@ from hlfuzz.invariants.canary import is_secret, needles
 from hlfuzz.invariants.case import Case, Secret
 from hlfuzz.invariants.events import Called
 from hlfuzz.invariants.generate import SECRET_BYTES, Generator
-from hlfuzz.invariants.notebook import open_notebook
+from hlfuzz.invariants.guests.notebook import open_notebook
 from hlfuzz.invariants.observe import changed_answer, difference, observation_key, observation_text
 from hlfuzz.invariants.target import Reset, Target
 from hlfuzz.invariants.tenancy import LISTENER, TELLER, Needles, Seen, Tenancy, tenancies

@@ -9,8 +9,8 @@ from hlfuzz.errors import CallFailed
 from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.generate import Generator
+from hlfuzz.invariants.guests.register_probe import look, register_probe
 from hlfuzz.invariants.observe import Observation, observation_key, observation_text
-from hlfuzz.invariants.register_probe import look, register_probe
 from hlfuzz.invariants.residue import differing_registers, differing_state, differing_vm
 from hlfuzz.invariants.session import Session
 from hlfuzz.invariants.target import Reset, Target

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hlfuzz.bindings import strategies as typed_strategies
 from hlfuzz.errors import UsageError
 from hlfuzz.guest import Guest
-from hlfuzz.invariants.config import Config
 from hlfuzz.invariants.interface import Interface, Method, describe_interface
 from hlfuzz.invariants.sequences import Calls, Source, TypedCall, typed_of
+from hlfuzz.invariants.settings.config import Config
 from hlfuzz.invariants.target import Target
 from hlfuzz.invariants.typed import Typed
 from hlfuzz.invariants.typed.method import TypedMethod

@@ -11,13 +11,13 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 from hlfuzz.bindings import Interface as Schema
 from hlfuzz.guest import Guest
 from hlfuzz.invariants.case import Case
-from hlfuzz.invariants.config import Config
 from hlfuzz.invariants.events import Run
 from hlfuzz.invariants.host import Recorder
 from hlfuzz.invariants.interface import Interface
 from hlfuzz.invariants.observe import call_text
 from hlfuzz.invariants.run import run_case
 from hlfuzz.invariants.session import Session
+from hlfuzz.invariants.settings.config import Config
 from hlfuzz.invariants.typed import Typed, describe_typed
 from hlfuzz.model import Call
 from hlfuzz.sandbox import Dispatcher, Pool, Provider, Sandbox, Snapshot, Trace, Wasi

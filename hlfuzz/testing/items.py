@@ -21,7 +21,7 @@ from hlfuzz.invariants import (
     Verdict,
     examine,
 )
-from hlfuzz.invariants.tables import suggestion
+from hlfuzz.invariants.settings.tables import suggestion
 from hlfuzz.testing.cases import kept_cases, with_cases
 from hlfuzz.testing.options import ROOT
 from hlfuzz.testing.state import State

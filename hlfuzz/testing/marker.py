@@ -9,8 +9,8 @@ from typing import Final
 import pytest
 
 from hlfuzz.errors import UsageError
-from hlfuzz.invariants.project import ENGINES, MAX_TIMEOUT, RESETS
-from hlfuzz.invariants.tables import suggestion
+from hlfuzz.invariants.settings.project import ENGINES, MAX_TIMEOUT, RESETS
+from hlfuzz.invariants.settings.tables import suggestion
 from hlfuzz.invariants.target import EngineName, Reset
 
 NAME: Final = "hlfuzz"

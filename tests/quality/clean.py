@@ -13,8 +13,8 @@ import guests
 from hlfuzz.bindings import Interface
 from hlfuzz.guest import Guest
 from hlfuzz.invariants import Config, Target, describe_interface, find_config, load_config
-from hlfuzz.invariants.config import MethodConfig
-from hlfuzz.invariants.seeds import read_seeds
+from hlfuzz.invariants.settings.config import MethodConfig
+from hlfuzz.invariants.settings.seeds import read_seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 for _folder in ("examples", "tests/modules"):

@@ -76,7 +76,7 @@ def target(
     tenant_open: str | None = None,
 ) -> Target:
     """A target on that guest, with stand-ins for all its imports (buffers for `env.write`)."""
-    from hlfuzz.invariants.config import MethodConfig
+    from hlfuzz.invariants.settings.config import MethodConfig
 
     guest = Guest.from_wasm(bytes(wasmtime.wat2wasm(wat)), name="planted")
     modes = {i.key: HostMode.BYTES if i.name == "write" else HostMode.RECORD for i in guest.info.imports}

@@ -17,9 +17,11 @@ from planted import containment
 from hlfuzz import Guest, Sandbox
 from hlfuzz.fuzz import Store, load, replay
 from hlfuzz.fuzz.finding import save
-from hlfuzz.invariants import Budget, Case, Target, exits, hostile, inject, native_attacks, patient, steps
+from hlfuzz.invariants import Budget, Case, Target
 from hlfuzz.invariants.error_containment import ErrorContainment
+from hlfuzz.invariants.failures import exits, inject, steps
 from hlfuzz.invariants.generate import Generator
+from hlfuzz.invariants.guests import hostile, native_attacks, patient
 
 CHECKER = ErrorContainment()
 

@@ -12,7 +12,7 @@ from hlfuzz.files import write_file
 from hlfuzz.fuzz import Store, load
 from hlfuzz.fuzz.store import read_json
 from hlfuzz.invariants import read_seeds
-from hlfuzz.invariants.seeds import MAX_SEED_BYTES
+from hlfuzz.invariants.settings.seeds import MAX_SEED_BYTES
 
 
 def test_a_failed_write_leaves_the_old_content_and_no_temporary_file(

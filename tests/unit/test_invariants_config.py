@@ -17,7 +17,7 @@ from hlfuzz.invariants import (
     parse_host_option,
     refuse_missing,
 )
-from hlfuzz.invariants.config import MethodConfig
+from hlfuzz.invariants.settings.config import MethodConfig
 
 WAT = """(module (import "env" "write" (func (param i32 i32))) (import "env" "log" (func (param i64)))
   (memory (export "memory") 1)

@@ -10,7 +10,7 @@ import wasmtime
 from hlfuzz.guest import Guest
 from hlfuzz.invariants import Config, describe_interface
 from hlfuzz.invariants.generate import Generator
-from hlfuzz.invariants.hostile import HOSTILE
+from hlfuzz.invariants.guests.hostile import HOSTILE
 from hlfuzz.invariants.values import scalar
 from hlfuzz.model import Float32, Float64, ValType
 

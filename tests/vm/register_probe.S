@@ -1,6 +1,6 @@
 /* A native guest that says which registers it finds when a call reaches it, and then changes all that it can. Two more
  * exports change them too, and do not return: one crashes, one goes on for ever. The bytes are in
- * hlfuzz/invariants/register_probe.py:
+ * hlfuzz/invariants/guests/register_probe.py:
  *
  *     gcc -c -o probe.o register_probe.S && objcopy -O binary -j .text probe.o probe.elf
  *

@@ -11,7 +11,7 @@ from needs import program, require_kvm
 
 from hlfuzz import Sandbox
 from hlfuzz.guest import Guest
-from hlfuzz.invariants.register_probe import ELF, look, register_probe
+from hlfuzz.invariants.guests.register_probe import ELF, look, register_probe
 
 SOURCE = Path(__file__).parent / "register_probe.S"
 

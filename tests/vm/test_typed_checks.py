@@ -16,8 +16,8 @@ from hlfuzz.cli.app import app
 from hlfuzz.fuzz import Campaign, Progress, SavedFinding, Store, load, replay
 from hlfuzz.fuzz.finding import save
 from hlfuzz.invariants import INVARIANTS, Budget, Config, Target, describe_interface
-from hlfuzz.invariants.config import load_config
 from hlfuzz.invariants.describe import describe_guest
+from hlfuzz.invariants.settings.config import load_config
 from hlfuzz.schema.diagnostics import SchemaError
 from tests.needs import require_kvm
 

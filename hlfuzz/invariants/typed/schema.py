@@ -11,9 +11,9 @@ from hlfuzz.bindings.client import check_guest
 from hlfuzz.bindings.host import ALLOCATOR
 from hlfuzz.errors import UsageError
 from hlfuzz.guest import Guest
-from hlfuzz.invariants.config import Config
 from hlfuzz.invariants.interface import Interface, Method
 from hlfuzz.invariants.observe import HostCall
+from hlfuzz.invariants.settings.config import Config
 from hlfuzz.invariants.typed.messages import MessageMethod
 from hlfuzz.invariants.typed.method import Place, Refusal, TypedMethod
 from hlfuzz.invariants.typed.numbers import RawMethod

@@ -15,7 +15,8 @@ import guests
 
 from hlfuzz.errors import EnvironmentProblem, SnapshotError
 from hlfuzz.guest import Guest
-from hlfuzz.invariants import Subject, Target, bounds, exits
+from hlfuzz.invariants import Subject, Target, bounds
+from hlfuzz.invariants.failures import exits
 from hlfuzz.model import HostError, Timeout
 from hlfuzz.sandbox import box, calls, gate, hostcalls, snapshots
 from hlfuzz.sandbox.engines.kvm import KvmEngine

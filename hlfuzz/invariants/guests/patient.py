@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Final
 
 from hlfuzz.guest import Guest, Limits
-from hlfuzz.invariants.config import Config, HostMode
 from hlfuzz.invariants.host import Recorder
 from hlfuzz.invariants.interface import describe_interface
 from hlfuzz.invariants.session import Session
+from hlfuzz.invariants.settings.config import Config, HostMode
 from hlfuzz.invariants.target import Target
 from hlfuzz.model import Outcome, Timeout, Trap
 from hlfuzz.sandbox import Sandbox

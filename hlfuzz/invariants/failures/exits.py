@@ -13,9 +13,9 @@ from typing import Final
 
 from hlfuzz.errors import HlfuzzError
 from hlfuzz.invariants.case import Case, Injection
+from hlfuzz.invariants.failures.served import Found, differs
+from hlfuzz.invariants.guests.patient import PREFIX, open_patient
 from hlfuzz.invariants.observe import Observation, observation_text, outcome_text
-from hlfuzz.invariants.patient import PREFIX, open_patient
-from hlfuzz.invariants.served import Found, differs
 from hlfuzz.invariants.session import Session
 from hlfuzz.invariants.target import Target
 from hlfuzz.model import Call, Ok, Timeout

@@ -7,10 +7,10 @@ from typing import Final
 
 from hlfuzz.errors import CallFailed, HlfuzzError, HostFunctionError
 from hlfuzz.invariants.case import Case, Injection
-from hlfuzz.invariants.inject import ANSWERS, HARMLESS, RAISED, WALL_SECONDS, Injector
+from hlfuzz.invariants.failures.inject import ANSWERS, HARMLESS, RAISED, WALL_SECONDS, Injector
+from hlfuzz.invariants.failures.served import Found, differs, not_served, steady
+from hlfuzz.invariants.guests.patient import ENDS, open_patient
 from hlfuzz.invariants.observe import Observation, observation_text, outcome_text
-from hlfuzz.invariants.patient import ENDS, open_patient
-from hlfuzz.invariants.served import Found, differs, not_served, steady
 from hlfuzz.invariants.session import Session
 from hlfuzz.invariants.target import Target
 from hlfuzz.model import Call, HostError, Ok, Outcome, Timeout

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from hlfuzz.errors import UsageError
 from hlfuzz.guest import Guest
-from hlfuzz.invariants.config import Config, HostMode, find_config, load_config
 from hlfuzz.invariants.describe import describe_guest
 from hlfuzz.invariants.interface import refuse_missing
-from hlfuzz.invariants.project import MAX_TIMEOUT, Project, ProjectTarget
-from hlfuzz.invariants.seeds import read_seeds
-from hlfuzz.invariants.tables import suggestion
+from hlfuzz.invariants.settings.config import Config, HostMode, find_config, load_config
+from hlfuzz.invariants.settings.project import MAX_TIMEOUT, Project, ProjectTarget
+from hlfuzz.invariants.settings.seeds import read_seeds
+from hlfuzz.invariants.settings.tables import suggestion
 from hlfuzz.invariants.target import EngineName, Target
 from hlfuzz.invariants.typed import Typed
 from hlfuzz.sandbox import Provider, Wasi

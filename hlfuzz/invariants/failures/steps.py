@@ -14,8 +14,8 @@ from typing import Final
 from hlfuzz.errors import HlfuzzError
 from hlfuzz.guest import Guest
 from hlfuzz.invariants.case import Case, Injection
+from hlfuzz.invariants.guests.patient import PREFIX, open_patient, patient, patient_guest
 from hlfuzz.invariants.observe import outcome_text
-from hlfuzz.invariants.patient import PREFIX, open_patient, patient, patient_guest
 from hlfuzz.invariants.session import Session
 from hlfuzz.invariants.target import Target
 from hlfuzz.model import Call, Ok, Value

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from hlfuzz.guest import Guest
-from hlfuzz.invariants.config import Config, HostMode
 from hlfuzz.invariants.interface import describe_interface
+from hlfuzz.invariants.settings.config import Config, HostMode
 from hlfuzz.invariants.target import EngineName, Target
 
 WAT: Final = """(module

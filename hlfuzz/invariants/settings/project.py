@@ -9,7 +9,7 @@ from typing import Final, Literal, cast
 
 from hlfuzz.durations import seconds
 from hlfuzz.errors import UsageError
-from hlfuzz.invariants.config import (
+from hlfuzz.invariants.settings.config import (
     CONFIG_NAME,
     INTERFACE_KEYS,
     PROJECT_KEYS,
@@ -17,7 +17,7 @@ from hlfuzz.invariants.config import (
     check_version,
     read_interface,
 )
-from hlfuzz.invariants.tables import Table, read_toml
+from hlfuzz.invariants.settings.tables import Table, read_toml
 from hlfuzz.invariants.target import EngineName, Reset
 
 PYPROJECT_NAME: Final = "pyproject.toml"

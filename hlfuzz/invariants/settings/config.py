@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from hlfuzz.errors import UsageError
-from hlfuzz.invariants.tables import Table, read_toml
+from hlfuzz.invariants.settings.tables import Table, read_toml
 
 CONFIG_NAME: Final = "hlfuzz.toml"
 CONFIG_VERSION: Final = 1

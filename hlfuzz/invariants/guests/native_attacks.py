@@ -7,7 +7,7 @@ import zlib
 from typing import Final
 
 from hlfuzz.guest import CallLimits
-from hlfuzz.invariants.hostile import HOST_CALLS, MEMORY_PAGES, Hostile
+from hlfuzz.invariants.guests.hostile import HOST_CALLS, MEMORY_PAGES, Hostile
 
 ELF: Final = zlib.decompress(
     base64.b85decode(
