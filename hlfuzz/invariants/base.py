@@ -133,7 +133,7 @@ class Invariant(ABC):
     """Who is accused when it is violated."""
     doc: ClassVar[str]
     """The promise, in one line."""
-    observes: ClassVar[str] = "events of the calls"
+    observes: ClassVar[str] = ""
     """What the checker looks at."""
     blind: ClassVar[str] = ""
     """What it cannot see."""

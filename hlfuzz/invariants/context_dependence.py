@@ -24,6 +24,12 @@ class ContextDependence(Invariant):
     id: ClassVar[str] = "context-dependence"
     subject: ClassVar[Subject] = Subject.GUEST
     doc: ClassVar[str] = "a call sequence gives the same results with and without a call context"
+    observes: ClassVar[str] = (
+        "Outcomes, host calls and their bytes of each call, in a context after the others and on its own."
+    )
+    blind: ClassVar[str] = (
+        "State that no call of the cases shows. Numbers that may both be addresses are taken as equal."
+    )
 
     def cases(self, target: Target, generator: Generator) -> Iterator[Case]:
         while (case := generator.sequence(judged=True)) is not None:
