@@ -49,6 +49,7 @@ from hlfuzz.invariants import (
     choose,
     find_project,
     find_target,
+    load_checkers,
     open_project_target,
     parse_host_option,
 )
@@ -116,6 +117,8 @@ def check(
     not applicable. Options go before the settings in pyproject.toml.
     """
     with errors_reported(as_json):
+        project = find_project(Path.cwd())
+        load_checkers(project)
         if listed:
             _list(choose(invariant or INVARIANTS, "--invariant"), as_json)
         if target is None:
@@ -124,7 +127,6 @@ def check(
             )
         if deadline == 0:
             raise UsageError("--deadline 0 is out of range: give seconds, above 0 and up to 3600")
-        project = find_project(Path.cwd())
         found = _with_options(find_target(project, target), config, schema, stub_imports, corpus)
         ids = invariant or found.invariants or project.invariants or INVARIANTS
         chosen = choose(ids, "--invariant" if invariant else str(project.path))

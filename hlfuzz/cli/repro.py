@@ -10,6 +10,7 @@ import typer
 from hlfuzz.cli.options import Engine, JsonOption
 from hlfuzz.cli.output import CLEAN, FINDINGS, console, errors_reported, print_json
 from hlfuzz.fuzz import load, replay
+from hlfuzz.invariants import find_project, load_checkers
 from hlfuzz.report import documents, terminal
 
 
@@ -28,6 +29,7 @@ def repro(
 ) -> None:
     """Run a finding again under strict reset. Exit code 1 when it still shows, 0 when it does not."""
     with errors_reported(as_json):
+        load_checkers(find_project(Path.cwd()))
         loaded = load(finding, module=module, engine=engine.value if engine else None)
         with loaded.target:
             replayed = replay(loaded)

@@ -12,6 +12,7 @@ from hlfuzz.errors import Finding, UsageError
 from hlfuzz.fuzz.triage import CRASH
 from hlfuzz.guest import Guest
 from hlfuzz.invariants import (
+    INVARIANTS,
     Case,
     Config,
     Fault,
@@ -23,6 +24,8 @@ from hlfuzz.invariants import (
     Target,
     choose,
     describe_interface,
+    find_project,
+    load_checkers,
     refuse_missing,
 )
 from hlfuzz.invariants.sequences import TypedCall
@@ -118,7 +121,11 @@ def calls_text(target: Target, case: Case) -> tuple[str, ...]:
 def _checker(invariant: str | Invariant) -> Invariant:
     if isinstance(invariant, Invariant):
         return invariant
-    return CRASH if invariant == CRASH.id else choose([invariant], "assert_holds")[0]
+    if invariant == CRASH.id:
+        return CRASH
+    if invariant not in INVARIANTS:
+        load_checkers(find_project(Path.cwd()))
+    return choose([invariant], "assert_holds")[0]
 
 
 def _judge(checker: Invariant, target: Target, case: Case) -> None:

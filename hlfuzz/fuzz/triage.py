@@ -10,7 +10,17 @@ from hlfuzz.errors import UsageError
 from hlfuzz.fuzz.crash import Crash
 from hlfuzz.fuzz.finding import SavedFinding, save
 from hlfuzz.fuzz.store import Store, read_json
-from hlfuzz.invariants import INVARIANTS, Case, Fault, Invariant, Kind, Subject, Target, case_from_json
+from hlfuzz.invariants import (
+    INVARIANTS,
+    Case,
+    Fault,
+    Invariant,
+    Kind,
+    Subject,
+    Target,
+    case_from_json,
+    choose,
+)
 from hlfuzz.invariants.shrink import drop_calls, shrink
 
 SHRINK_SECONDS: Final = 1.5
@@ -21,9 +31,14 @@ CRASH: Final = Crash()
 
 
 def judge_of(invariant: str) -> Invariant:
-    """Who probes a fault: the checker of that invariant, or the crash judge for traps, timeouts and ABI
-    violations."""
-    return INVARIANTS.get(invariant, CRASH)
+    """Who probes a fault: the checker of that invariant; the crash judge for "", a trap or timeout.
+
+    Raises: UsageError for an invariant that is not registered.
+    """
+    if not invariant:
+        return CRASH
+    (checker,) = choose([invariant], "checker of a finding; name its file under checkers in pyproject.toml")
+    return checker
 
 
 class Triage:

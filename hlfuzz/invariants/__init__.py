@@ -49,6 +49,7 @@ from hlfuzz.invariants.noninterference import Noninterference
 from hlfuzz.invariants.observe import HostCall, Observation, observation_text
 from hlfuzz.invariants.registry import INVARIANTS, choose, examine, register
 from hlfuzz.invariants.session import Session
+from hlfuzz.invariants.settings.checkers import load_checkers
 from hlfuzz.invariants.settings.config import Config, HostMode, find_config, load_config, parse_host_option
 from hlfuzz.invariants.settings.open_target import find_target, open_project_target
 from hlfuzz.invariants.settings.project import Project, ProjectTarget, find_project
@@ -118,6 +119,7 @@ __all__ = [
     "find_config",
     "find_project",
     "find_target",
+    "load_checkers",
     "load_config",
     "observation_text",
     "open_project_target",

@@ -13,6 +13,7 @@ from hlfuzz.files import near, write_file
 from hlfuzz.fuzz import SavedFinding, calls_text, judge_of
 from hlfuzz.fuzz.assertion import DEFAULT_DEADLINE
 from hlfuzz.invariants import Case, Fault, Invariant, Target
+from hlfuzz.invariants.settings.checkers import MODULE_PREFIX
 from hlfuzz.model import Call, Float32, Float64, Value
 from hlfuzz.report.text import visible
 from hlfuzz.sandbox import HostFunction, Provider
@@ -70,7 +71,8 @@ def write_test(
 
 def _invariant(checker: Invariant) -> tuple[str, str]:
     """The import that it needs and how a test names it: by its id, or by its class if a user wrote it."""
-    if type(checker).__module__.partition(".")[0] == "hlfuzz":
+    module = type(checker).__module__
+    if module.partition(".")[0] == "hlfuzz" or module.startswith(MODULE_PREFIX):
         return "", _text(checker.id)
     imports, name = _name(type(checker))
     return imports, f"{name}()"

@@ -23,6 +23,7 @@ from hlfuzz.invariants import (
     choose,
     find_project,
     find_target,
+    load_checkers,
     open_project_target,
 )
 from hlfuzz.invariants.target import EngineName
@@ -51,7 +52,9 @@ class State:
     @cached_property
     def project(self) -> Project:
         """The settings of the project that is tested. Raises: UsageError."""
-        return find_project(self._config.rootpath)
+        project = find_project(self._config.rootpath)
+        load_checkers(project)
+        return project
 
     @cached_property
     def engine(self) -> EngineName | None:

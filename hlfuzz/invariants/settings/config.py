@@ -16,7 +16,18 @@ CONFIG_VERSION: Final = 1
 INTERFACE_KEYS: Final = frozenset({"host", "methods", "tenants", "allocator", "schema", "native"})
 """What may be said of one guest's interface, in its hlfuzz.toml or in a project's table of targets."""
 PROJECT_KEYS: Final = frozenset(
-    {"targets", "engine", "reset", "timeout", "seed", "time", "require_kvm", "store", "invariants"}
+    {
+        "targets",
+        "engine",
+        "reset",
+        "timeout",
+        "seed",
+        "time",
+        "require_kvm",
+        "store",
+        "invariants",
+        "checkers",
+    }
 )
 """What may be said of a project: in [tool.hlfuzz] of pyproject.toml, or beside [targets] in hlfuzz.toml."""
 

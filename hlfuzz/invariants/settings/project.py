@@ -69,7 +69,8 @@ class Project:
 
     `folder` is what its paths are relative to, `path` the file with the settings. `timeout`: CPU seconds of
     one call; `time`: seconds for all checkers together; `seed`: None for a random one in each run;
-    `require_kvm`: a run without micro-VMs fails; `store`: where findings are kept.
+    `require_kvm`: a run without micro-VMs fails; `store`: where findings are kept; `checkers`: Python files
+    that register invariants of its own.
     """
 
     folder: Path
@@ -83,6 +84,7 @@ class Project:
     require_kvm: bool = False
     store: Path = DEFAULT_STORE
     invariants: tuple[str, ...] | None = None
+    checkers: tuple[Path, ...] = ()
 
 
 def find_project(start: Path) -> Project:
@@ -137,6 +139,7 @@ def _read(folder: Path, table: Table) -> Project:
         require_kvm=bool(table.get("require_kvm", bool)),
         store=folder / (store or DEFAULT_STORE),
         invariants=table.texts("invariants"),
+        checkers=tuple(folder / text for text in table.texts("checkers") or ()),
     )
 
 
