@@ -6,7 +6,7 @@ import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from random import Random
@@ -21,6 +21,8 @@ from hlfuzz.invariants.target import Target
 from hlfuzz.model import Difference
 
 SHRINK_SECONDS: Final = 2.0
+UNSURE: Final = 4
+"""Faults that did not show again, after which a check gives up the search for one that does."""
 
 
 class Subject(StrEnum):
@@ -188,17 +190,33 @@ class Invariant(ABC):
             return Verdict(Status.NOT_APPLICABLE, 0, reason)
         deadline = time.monotonic() + budget.seconds
         runs = 0
+        unsure: list[Verdict] = []
         for case in self.cases(target, Generator(target.interface, rng, target.seeds)):
             if runs and (runs >= budget.runs or time.monotonic() >= deadline):
                 break
             runs += 1
-            if (fault := self.probe(target, case)) is not None:
-                return self.confirm(target, fault, runs)
+            if (fault := self.probe(target, case)) is None:
+                continue
+            verdict = self.confirm(target, fault, runs)
+            if verdict.fault is None or (verdict.status is Status.VIOLATED and not unsure):
+                return verdict
+            # What showed by chance in one case may show for certain in another. Chances add up, though: each
+            # that came to nothing asks for one showing more.
+            if verdict.status is Status.VIOLATED and self._shows(target, verdict.fault, len(unsure)):
+                return verdict
+            unsure.append(verdict)
+            if len(unsure) == UNSURE:
+                break
+        if unsure:
+            return replace(unsure[0], runs=runs)
         return (
             Verdict(Status.HELD, runs, self._doubt(target))
             if runs
             else Verdict(Status.NOT_APPLICABLE, 0, "no method that it could call")
         )
+
+    def _shows(self, target: Target, fault: Fault, times: int) -> bool:
+        return all(self.probe(target, fault.case, strict=True) is not None for _ in range(times))
 
     def _doubt(self, target: Target) -> str:
         """Why a guest that was not found wanting may have been judged on too little; "" when nothing is known

@@ -64,6 +64,22 @@ static struct Held held(void) {
     return (struct Held){entries("/proc/self/fd"), entries("/proc/self/task"), fault_mappings(), fault_timers()};
 }
 
+static int more(struct Held now, struct Held before) {
+    return now.fds > before.fds || now.threads > before.threads || now.mappings > before.mappings ||
+           now.timers > before.timers;
+}
+
+/* What is held more than before, at once and a second later: a thread that has ended, one of KVM's own too, is listed
+ * in /proc for a moment more. */
+static int left(struct Held *now, struct Held before) {
+    *now = held();
+    for (int i = 0; i < 200 && more(*now, before); i++) {
+        usleep(5000);
+        *now = held();
+    }
+    return more(*now, before);
+}
+
 /* ---- the phases: each makes something, or uses what is there ---- */
 
 static hl_sandbox_options how(uint32_t transport) {
@@ -257,8 +273,8 @@ static unsigned once(enum Phase phase, int kind) {
         else if (phase < USE)
             check_made(made(phase));
         if (phase < USE && !made(phase)) {
-            struct Held after = held();
-            if (memcmp(&after, &before, sizeof after)) complain("a failed call has left something", "");
+            struct Held after;
+            if (left(&after, before)) complain("a failed call has left something", "");
         }
     }
     if (phase <= LOAD || phase == SAVE) check_folder();
@@ -311,15 +327,15 @@ int main(int argc, char **argv) {
         injected = faults[i].error;
         for (nth = 1; nth <= calls; nth++, injections++) {
             once(phase, faults[i].kind);
-            struct Held after = held();
-            if (memcmp(&after, &before, sizeof after)) {
+            struct Held after;
+            if (left(&after, before)) {
                 char counts[128];
                 snprintf(counts, sizeof counts, "%+d descriptors, %+d threads, %+ld mappings, %+ld timers",
                          after.fds - before.fds, after.threads - before.threads, after.mappings - before.mappings,
                          after.timers - before.timers);
                 complain("something is left", counts);
-                before = after;
             }
+            before = after;
         }
     }
     printf("%u faults, %d broken\n", injections, broken);

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from needs import require_kvm
+from projects import PLUGIN
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "pytest"
@@ -41,7 +42,7 @@ def run(folder: Path, built: dict[str, Path], kind: str) -> subprocess.Completed
         settings = re.sub(rf'"[^"]*filter_{style}\.wasm"', f'"{built[f"{kind}_{style}"]}"', settings)
     (folder / "pyproject.toml").write_text(settings.replace('"../../', f'"{ROOT}/'))
     (folder / "conftest.py").write_text(PROFILE)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "hlfuzz.pytest_plugin", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", *PLUGIN, "-p", "no:cacheprovider"]
     path = {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
     return subprocess.run(command, cwd=folder, env=os.environ | path, capture_output=True, text=True)
 
@@ -53,7 +54,7 @@ def test_an_example_is_short(style: str) -> None:
 
 def test_the_examples_pass_on_clean_guests(built: dict[str, Path], tmp_path: Path) -> None:
     done = run(tmp_path / "example", built, "filter")
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout
 
 
@@ -61,7 +62,7 @@ def test_the_examples_fail_on_buggy_guests_with_the_calls_and_values_that_matter
     built: dict[str, Path], tmp_path: Path
 ) -> None:
     done = run(tmp_path / "example", built, "buggy")
-    assert done.returncode == 1, done.stdout
+    assert done.returncode == 1, done.stdout + done.stderr
     assert "3 failed" in done.stdout
     report = done.stdout
     assert report.count("accused: the guest") == len(STYLES)
