@@ -4,57 +4,109 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+
+NameOf: TypeAlias = Callable[[type[Any]], str]
+"""What a class is called in the text."""
+Leaf: TypeAlias = Callable[[Any], str]
+"""The text of a value without parts."""
 
 
-def value_text(value: Any) -> str:
-    """A value of a schema as a Python expression, with the names of its classes; fields that have their
-    default are left out. "Data(connection=1, bytes=b'GET /')"."""
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A value with others in it: how its text begins, each part and what stands before it, how it ends."""
+
+    opening: str
+    parts: Iterator[tuple[str, Any]]
+    closing: str
+
+
+def own_name(cls: type[Any]) -> str:
+    """What a class calls itself."""
+    return cls.__name__
+
+
+def leaf_text(value: Any, name_of: NameOf = own_name) -> str:
+    """A value without parts, as a Python expression."""
     if isinstance(value, enum.Enum):
-        return _enum(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _record(value)
-    if isinstance(value, list):
-        return "[" + ", ".join(map(value_text, cast("list[Any]", value))) + "]"
-    if isinstance(value, dict):
-        pairs = cast("Mapping[Any, Any]", value).items()
-        return "{" + ", ".join(f"{value_text(k)}: {value_text(v)}" for k, v in pairs) + "}"
+        return _enum(value, name_of(type(value)))
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return f'float("{value}")'
     return repr(value)
 
 
-def _enum(value: enum.Enum) -> str:
-    cls = type(value)
-    members = [value] if value.name in cls.__members__ else [m for m in cls if _within(m, value)]
-    if not members or (not isinstance(value, enum.Flag) and members != [value]):
-        return f"{cls.__name__}({value.value!r})"
-    return " | ".join(f"{cls.__name__}.{m.name}" for m in members)
+def group_of(value: Any, leaf: Leaf = leaf_text, name_of: NameOf = own_name) -> Group | None:
+    """What a record, list or map consists of; None for a value without parts. Fields that have their default
+    are no part. The parts are made when they are asked for, and once."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return Group(f"{name_of(type(value))}(", _fields(value), ")")
+    if isinstance(value, list):
+        return Group("[", (("", item) for item in cast("list[Any]", value)), "]")
+    if isinstance(value, dict):
+        return Group("{", _pairs(cast("dict[Any, Any]", value), leaf), "}")
+    return None
 
 
-def _within(member: enum.Enum, value: enum.Enum) -> bool:
-    """Whether a flag is part of a combination."""
-    return bool(member.value) and member.value & value.value == member.value
+def pieces(value: Any, leaf: Leaf = leaf_text, name_of: NameOf = own_name) -> Iterator[str]:
+    """The text of a value, piece by piece, so that the reader of a large one may stop."""
+    group = group_of(value, leaf, name_of)
+    if group is None:
+        yield leaf(value)
+        return
+    yield group.opening
+    separator = ""
+    for before, part in group.parts:
+        yield separator + before
+        yield from pieces(part, leaf, name_of)
+        separator = ", "
+    yield group.closing
 
 
-def _record(value: Any) -> str:
-    shown: list[str] = []
-    fields = dataclasses.fields(value)
-    for field in fields:
+def value_text(value: Any) -> str:
+    """A value of a schema as a Python expression, with the names of its classes; fields that have their
+    default are left out. "Data(connection=1, bytes=b'GET /')"."""
+    return "".join(pieces(value))
+
+
+def _fields(value: Any) -> Iterator[tuple[str, Any]]:
+    for field in dataclasses.fields(value):
         held = getattr(value, field.name)
         if not _is_default(field, held):
-            text = value_text(held)
-            shown.append(f"{field.name}={text}" if field.kw_only else text)
-    return f"{type(value).__name__}({', '.join(shown)})"
+            yield f"{field.name}=" if field.kw_only else "", held
+
+
+def _pairs(value: dict[Any, Any], leaf: Leaf) -> Iterator[tuple[str, Any]]:
+    return ((f"{leaf(key)}: ", held) for key, held in value.items())
+
+
+def _enum(value: enum.Enum, name: str) -> str:
+    members = [value] if value.name in type(value).__members__ else _members_within(value)
+    if not members or not all(m.name.isidentifier() for m in members):
+        return f"{name}({value.value!r})"
+    return " | ".join(f"{name}.{m.name}" for m in members)
+
+
+def _members_within(value: enum.Enum) -> list[enum.Enum]:
+    """The flags that a combination consists of; none when it has bits of no flag."""
+    if not isinstance(value, enum.Flag):
+        return []
+    found = [m for m in type(value) if m.value and m.value & value.value == m.value]
+    together = 0
+    for member in found:
+        together |= member.value
+    return list(found) if together == value.value else []
 
 
 def _is_default(field: dataclasses.Field[Any], held: Any) -> bool:
+    # Not by their text: of lists in lists that would be written again and again.
     if field.default is not dataclasses.MISSING:
         default = field.default
     elif field.default_factory is not dataclasses.MISSING:
         default = field.default_factory()
     else:
         return False
-    # Not 0 for False, nor -0.0 for 0.0.
-    return type(held) is type(default) and value_text(held) == value_text(default)
+    if type(held) is not type(default):  # not 0 for False
+        return False
+    return repr(held) == repr(default) if isinstance(held, float) else held == default  # nor -0.0 for 0.0

@@ -28,6 +28,7 @@ from hlfuzz.invariants import (
     load_checkers,
     refuse_missing,
 )
+from hlfuzz.invariants.case import vector_index
 from hlfuzz.invariants.sequences import TypedCall
 from hlfuzz.invariants.settings.config import MethodConfig
 from hlfuzz.invariants.target import EngineName
@@ -48,7 +49,7 @@ def assert_holds(
     calls: Iterable[CallLike],
     *,
     context: bool = True,
-    secret: Secret | None = None,
+    secret: Secret | tuple[bytes, bytes] | None = None,
     boxes: Sequence[int] = (),
     injection: Injection | None = None,
     host: Mapping[str, str | Provider] | None = None,
@@ -63,7 +64,8 @@ def assert_holds(
 
     `invariant` is an id, "crash" (the guest must answer: no trap, timeout or broken interface), or a checker
     of your own. `guest` is a path, a `Guest`, or an open `Target`, which then decides about everything that
-    follows `injection`. `context`, `secret`, `boxes` and `injection` are those of `hlfuzz.invariants.Case`.
+    follows `injection`. `context`, `secret`, `boxes` and `injection` are those of `hlfuzz.invariants.Case`; a
+    secret may also be its two values, of which the first lies in one of the calls, once.
     `host` gives the host functions: your own, or "record" or "bytes" for a stand-in; `stateful` the methods
     that may depend on earlier calls; `tenant_open` the one that begins another tenant's calls; `allocator` an
     export or address. With a `schema`, a file or the `INTERFACE` of generated code, calls and `stateful` may
@@ -77,7 +79,8 @@ def assert_holds(
     checker = _checker(invariant)
     typed = _typed(guest, schema)
     made = tuple(_call(call, typed) for call in calls)
-    case = Case(made, context, secret, tuple(boxes), injection)
+    slot = _find_secret(made, *secret) if isinstance(secret, tuple) else secret
+    case = Case(made, context, slot, tuple(boxes), injection)
     if not case.calls:
         raise UsageError(
             "there is nothing to check (calls): give at least one call, as (function, *arguments)"
@@ -161,9 +164,24 @@ def _call(call: CallLike, typed: Typed | None) -> Call:
         return call.call
     if isinstance(call, str) or not call or not isinstance(call[0], str):
         raise UsageError(f"not a call ({call!r:.80}): write (function, *arguments), for example ('init',)")
-    if typed is not None and call[0] not in typed.methods and not call[0].startswith("hlfuzz."):
-        return typed.find(call[0]).encode(tuple(call[1:]))
-    return Call(call[0], tuple(call[1:]))  # type: ignore[arg-type]
+    name, *arguments = call
+    plain = all(isinstance(a, int | float | bytes) for a in arguments)
+    if typed is None or name.startswith("hlfuzz.") or (plain and name in typed.methods):
+        return Call(name, tuple(arguments))
+    return typed.find(name).encode(tuple(arguments))
+
+
+def _find_secret(calls: Sequence[Call], first: bytes, second: bytes) -> Secret:
+    """The secret that lies in these calls."""
+    vectors = [(at, call.args[index]) for at, call in enumerate(calls) if (index := vector_index(call)) >= 0]
+    found = [(at, v.find(first)) for at, v in vectors if isinstance(v, bytes) for _ in range(v.count(first))]
+    if not first or len(first) != len(second) or len(found) != 1:
+        raise UsageError(
+            f"the secret {first!r:.60} is not found (secret): give two values of one length, the first of "
+            "which lies once in the bytes of one call, or hlfuzz.invariants.Secret"
+        )
+    ((at, offset),) = found
+    return Secret(at, offset, len(first), first, second)
 
 
 def _mode(name: str, mode: str) -> HostMode:

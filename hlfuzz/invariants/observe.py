@@ -188,24 +188,27 @@ def observation_text(observation: Observation, *, limit: int = 96) -> str:
     return "; ".join(parts)
 
 
-def bytes_text(data: bytes, limit: int = 96) -> str:
-    """`data` as Python would write it, with a run of equal bytes as a product, shortened to `limit` bytes."""
+def bytes_text(data: bytes | str, limit: int = 96) -> str:
+    """Bytes or a text as Python would write them, with a run of equal ones as a product, shortened to `limit`
+    of them."""
     parts: list[str] = []
-    literal, spent = b"", 0
-    for byte, run in groupby(data):
+    start = at = spent = 0
+    for _, run in groupby(data):
         count = sum(1 for _ in run)
         if count >= LONG_RUN:
-            parts += [repr(literal)] if literal else []
-            parts.append(f"{bytes([byte])!r} * {count}")
-            literal, spent = b"", spent + LONG_RUN
+            parts += [repr(data[start:at])] if at > start else []
+            parts.append(f"{data[at : at + 1]!r} * {count}")
+            start, spent = at + count, spent + LONG_RUN
         else:
-            literal += bytes([byte]) * count
             spent += count
+        at += count
         if spent > limit:
-            literal = literal[: len(literal) - (spent - limit)]
             break
-    parts += [repr(literal)] if literal or not parts else []
-    return " + ".join(parts) + (f"… ({len(data)} bytes)" if spent > limit else "")
+    rest = data[start : max(at - max(spent - limit, 0), start)]
+    if rest or not parts:
+        parts.append(repr(rest))
+    unit = "bytes" if isinstance(data, bytes) else "characters"
+    return " + ".join(parts) + (f"… ({len(data)} {unit})" if spent > limit else "")
 
 
 def call_text(call: Call) -> str:

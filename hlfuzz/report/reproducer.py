@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import indent
-from typing import Final
 
 from hlfuzz.files import near, write_file
-from hlfuzz.fuzz import SavedFinding, calls_text, judge_of
+from hlfuzz.fuzz import SavedFinding, judge_of
 from hlfuzz.fuzz.assertion import DEFAULT_DEADLINE
 from hlfuzz.invariants import Case, Fault, Invariant, Target
 from hlfuzz.invariants.settings.checkers import MODULE_PREFIX
-from hlfuzz.model import Call, Float32, Float64, Value
+from hlfuzz.report.source import INDENT, call_source, stacked, text_source, value_source
 from hlfuzz.report.text import visible
+from hlfuzz.report.typed_calls import WrittenCalls, method_name, typed_calls
 from hlfuzz.sandbox import HostFunction, Provider
-from hlfuzz.schema.ir import Format
-
-CHUNK: Final = 32
-"""Bytes of a vector on one line of the file."""
-MAX_CALL: Final = 88
-"""Characters of a call on one line."""
-MAX_COMMENT: Final = 96
-"""Characters of a typed call above its bytes."""
-INDENT: Final = "    "
-REPEATED: Final = 8
-"""From this many equal bytes on, they are written as a product."""
 
 
 def as_test(target: Target, fault: Fault, *, seed: int | None = None, module: Path | None = None) -> str:
@@ -39,21 +27,40 @@ def as_test(target: Target, fault: Fault, *, seed: int | None = None, module: Pa
     case = fault.case
     checker = judge_of(fault.invariant)
     imports, invariant = _invariant(checker)
-    imports += "".join(dict.fromkeys(_provider(provider)[0] for provider in target.host.values()))
+    providers = {name: _provider(provider) for name, provider in target.host.items()}
+    imports += "".join(dict.fromkeys(line for line, _ in providers.values()))
+    written = _written(target, case, imports)
     guest = _path(module if module is not None else Path(target.guest.name))
-    arguments = (invariant, guest, _calls(target, case), *_options(target, case))
-    call = f"hlfuzz.assert_holds({_stacked(arguments)})"
-    where = re.sub(r"\W+", "_", f"{checker.id} {fault.function}", flags=re.ASCII).strip("_").lower()
-    parts = ("Secret" if case.secret else "", "Injection" if case.injection else "")
+    host = {name: text for name, (_, text) in providers.items()}
+    options = _options(target, case, written, host)
+    calls = f"calls=[{stacked(written.calls)}]"
+    call = f"hlfuzz.assert_holds({stacked((invariant, guest, calls, *options))})"
+    parts = ("Secret" if case.secret and not written.secret else "", "Injection" if case.injection else "")
     if named := ", ".join(sorted(filter(None, parts))):
-        imports = f"{imports}from hlfuzz.invariants import {named}\n"
+        imports += f"from hlfuzz.invariants import {named}\n"
     origin = "" if seed is None else f", seed {seed}"
+    # Without `from __future__`, which no file may have in its middle: a test is pasted anywhere.
     return (
         f"# {visible(fault.title, 200)}\n"
         f"# Accused: the {fault.subject}. Finding {fault.signature}{origin}.\n"
-        f"from __future__ import annotations\n\nimport hlfuzz\n{imports}\n\n"
-        f"def test_{where}() -> None:\n{indent(call, INDENT)}\n"
+        f"import hlfuzz\n{imports}{written.imports}\n\n"
+        f"def test_{_identifier(target, fault)}() -> None:\n{indent(written.setup + call, INDENT)}\n"
     )
+
+
+def _identifier(target: Target, fault: Fault) -> str:
+    typed = target.interface.typed
+    function = fault.function if typed is None else method_name(typed, fault.function)
+    text = f"{judge_of(fault.invariant).id} {function}"
+    return re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower()
+
+
+def _written(target: Target, case: Case, imports: str) -> WrittenCalls:
+    """The calls, with values of the schema where there is one; `imports` gives names that are taken."""
+    typed = target.interface.typed
+    if typed is None:
+        return WrittenCalls(tuple(call_source(c.function, c.args) for c in case.calls))
+    return typed_calls(typed, case, frozenset(re.findall(r"\w+", imports)))
 
 
 def write_test(
@@ -73,7 +80,7 @@ def _invariant(checker: Invariant) -> tuple[str, str]:
     """The import that it needs and how a test names it: by its id, or by its class if a user wrote it."""
     module = type(checker).__module__
     if module.partition(".")[0] == "hlfuzz" or module.startswith(MODULE_PREFIX):
-        return "", _text(checker.id)
+        return "", text_source(checker.id)
     imports, name = _name(type(checker))
     return imports, f"{name}()"
 
@@ -101,90 +108,46 @@ def _name(thing: object) -> tuple[str, str]:
 
 
 def _path(path: Path) -> str:
-    return _text(str(near(path)))
+    return text_source(str(near(path)))
 
 
-def _calls(target: Target, case: Case) -> str:
-    calls = map(_call, case.calls)
-    if target.schema is not None:  # the bytes are what was sent; what they mean stands above them
-        texts = calls_text(target, case)
-        calls = (f"# {visible(text, MAX_COMMENT)}\n{call}" for text, call in zip(texts, calls, strict=True))
-    return f"calls=[{_stacked(calls)}]"
-
-
-def _call(call: Call) -> str:
-    parts = (_text(call.function), *map(value_text, call.args))
-    short = f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
-    return short if len(short) <= MAX_CALL and "\n" not in short else f"({_stacked(parts)})"
-
-
-def _stacked(parts: Iterable[str]) -> str:
-    """The parts below each other, further in, with a comma after each."""
-    return indent("".join(f"\n{part}," for part in parts), INDENT) + "\n"
-
-
-def _options(target: Target, case: Case) -> Iterator[str]:
+def _options(target: Target, case: Case, written: WrittenCalls, own: Mapping[str, str]) -> Iterator[str]:
     interface = target.interface
     called = {c.function for c in case.calls}
     if not case.context:
         yield "context=False"
-    if (slot := case.secret) is not None:
-        window = (f"{name}={getattr(slot, name)}" for name in ("call", "offset", "length"))
-        secrets = (f"{name}={_bytes_text(getattr(slot, name))}" for name in ("first", "second"))
-        yield f"secret=Secret({_stacked((*window, *secrets))})"
+    if written.secret is not None:
+        yield f"secret={written.secret}"
+    elif (slot := case.secret) is not None:
+        names = ("call", "offset", "length", *(("cut",) if slot.cut else ()))
+        window = (f"{name}={getattr(slot, name)}" for name in names)
+        secrets = (f"{name}={value_source(getattr(slot, name))}" for name in ("first", "second"))
+        yield f"secret=Secret({stacked((*window, *secrets))})"
     if case.boxes:
         yield f"boxes={case.boxes!r}"
     if (injection := case.injection) is not None:
-        yield f"injection=Injection({_text(injection.point)}, {_text(injection.kind)}, {injection.at})"
-    own = {name: _provider(provider)[1] for name, provider in target.host.items()}
-    recorded = {name: _text(mode) for name, mode in interface.host.items()}
-    if host := ", ".join(f"{_text(name)}: {value}" for name, value in {**recorded, **own}.items()):
+        point, kind = text_source(injection.point), text_source(injection.kind)
+        yield f"injection=Injection({point}, {kind}, {injection.at})"
+    recorded = {name: text_source(mode) for name, mode in interface.host.items()}
+    if host := ", ".join(f"{text_source(name)}: {value}" for name, value in {**recorded, **own}.items()):
         yield f"host={{{host}}}"
     # What the checker may not judge it must not judge in the test either.
     excused = [m.name for m in interface.methods if m.name in called and (m.stateful or not m.judged)]
     if excused:
-        yield f"stateful=[{', '.join(map(_text, excused))}]"
+        yield f"stateful=[{', '.join(_method(target, name) for name in excused)}]"
     if interface.tenant_open is not None:
-        yield f"tenant_open={_text(interface.tenant_open)}"
-    if interface.typed is not None:
-        schema = interface.typed.interface.schema
-        suffix = "toml" if schema.format is Format.RAW else schema.format
-        path = interface.typed.path or Path(f"{schema.name}.{suffix}")
-        yield f"schema={_text(str(near(path)))}"
+        yield f"tenant_open={_method(target, interface.tenant_open)}"
+    if written.schema:
+        yield f"schema={written.schema}"
     elif interface.allocator is not None:
         named = interface.allocator
-        yield f"allocator={_text(named) if isinstance(named, str) else named}"
+        yield f"allocator={text_source(named) if isinstance(named, str) else named}"
     if target.engine == "inprocess":  # "auto" is a micro-VM wherever there can be one
-        yield f"engine={_text(target.engine)}"
+        yield f"engine={text_source(target.engine)}"
     if target.deadline != DEFAULT_DEADLINE:
         yield f"deadline={target.deadline!r}"
 
 
-def value_text(value: Value) -> str:
-    """An argument as a Python expression, on more than one line where it is long."""
-    if isinstance(value, Float32 | Float64):
-        return f"hlfuzz.{value!r}"
-    if isinstance(value, bytes):
-        return _bytes_text(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return f'float("{value!r}")'
-    return repr(value)
-
-
-def _bytes_text(data: bytes) -> str:
-    if len(data) >= REPEATED and len(set(data)) == 1:
-        return f"bytes({len(data)})" if not data[0] else f"{_bytes_literal(data[:1])} * {len(data)}"
-    if len(data) <= CHUNK:
-        return _bytes_literal(data)
-    chunks = (f"\n{INDENT}{_bytes_literal(data[at : at + CHUNK])}" for at in range(0, len(data), CHUNK))
-    return f"({''.join(chunks)}\n)"
-
-
-def _bytes_literal(data: bytes) -> str:
-    return f'b"{repr(data)[2:-1]}"' if b'"' not in data and b"'" not in data else repr(data)
-
-
-def _text(text: str) -> str:
-    """A string literal in plain ASCII: a name of a guest cannot end it, nor turn the line around."""
-    quoted = ascii(str(text))  # an enum too is written as its text
-    return quoted if '"' in quoted or "\\'" in quoted else f'"{quoted[1:-1]}"'
+def _method(target: Target, symbol: str) -> str:
+    typed = target.interface.typed
+    return text_source(symbol if typed is None else method_name(typed, symbol))

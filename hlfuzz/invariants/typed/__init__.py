@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hlfuzz.invariants.typed.method import TypedMethod
 from hlfuzz.invariants.typed.schema import Refusal, Typed, describe_typed
+from hlfuzz.invariants.typed.text import shown_value
 
-__all__ = ["Refusal", "Typed", "describe_typed"]
+__all__ = ["Refusal", "Typed", "TypedMethod", "describe_typed", "shown_value"]

@@ -8,10 +8,10 @@ from hlfuzz.bindings import Interface
 from hlfuzz.bindings.client import not_ok
 from hlfuzz.bindings.host import wire_violation
 from hlfuzz.bindings.records import HEADER_BYTES, OK_HEADER, error_text, read_header
-from hlfuzz.bindings.text import value_text
 from hlfuzz.errors import AbiViolation
 from hlfuzz.invariants.record import Record
-from hlfuzz.invariants.typed.method import Place, Refusal, TypedMethod, attempt, shorten
+from hlfuzz.invariants.typed.method import Place, Refusal, TypedMethod, attempt
+from hlfuzz.invariants.typed.text import shown_value
 from hlfuzz.model import Call, FuncType, Ok, Outcome, ValType, Violation
 from hlfuzz.schema.ir import (
     Bytes,
@@ -102,7 +102,7 @@ class MessageMethod(TypedMethod):
             raise wire_violation(repr(self.symbol), "response", name, error.fault) from None
 
     def _describe(self, record: bytes) -> str:
-        return shorten(value_text(self._open(record)))
+        return shown_value(self._open(record))
 
 
 def carries_bytes(schema: Schema, name: str) -> bool:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from hlfuzz.bindings.text import value_text
 from hlfuzz.errors import CallFailed
+from hlfuzz.invariants.typed.text import shown_value
 from hlfuzz.model import Call, Failed, FuncType, Ok, Outcome, Violation
 from hlfuzz.sandbox import CallContext, Sandbox
 from hlfuzz.schema.ir import Method, Service
-
-MAX_TEXT: Final = 300
-"""Characters of a value in a report."""
 
 Place = Sandbox | CallContext
 """What a call goes to."""
@@ -73,10 +70,8 @@ class TypedMethod(ABC):
         """The call as Python text."""
         arguments = self.decode(call)
         if arguments is None:
-            shown = ", ".join(shorten(repr(a)) for a in call.args)
-        else:
-            shown = ", ".join(shorten(value_text(a)) for a in arguments)
-        return f"{self.name}({shown})"
+            arguments = call.args
+        return f"{self.name}({', '.join(map(shown_value, arguments))})"
 
 
 def attempt(place: Place, function: str, run: Callable[[], Ok | Violation]) -> Outcome:
@@ -92,8 +87,3 @@ def attempt(place: Place, function: str, run: Callable[[], Ok | Violation]) -> O
 
 def _outcome(failed: CallFailed) -> Failed:
     return failed.outcome
-
-
-def shorten(text: str) -> str:
-    """At most `MAX_TEXT` characters."""
-    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 20]}… ({len(text)} characters)"

@@ -7,7 +7,8 @@ from typing import Any, cast
 from hlfuzz.bindings.raw import lower, raw_call
 from hlfuzz.errors import GuestError
 from hlfuzz.invariants.record import Record
-from hlfuzz.invariants.typed.method import Place, Refusal, TypedMethod, attempt, shorten
+from hlfuzz.invariants.typed.method import Place, Refusal, TypedMethod, attempt
+from hlfuzz.invariants.typed.text import shown_value
 from hlfuzz.model import Call, FuncType, Ok, Outcome, Value
 from hlfuzz.schema.ir import Bytes, CString, Method, Service
 
@@ -73,4 +74,4 @@ def _text(data: bytes) -> str:
 
 
 def _shown(data: bytes) -> str:
-    return shorten(repr(bytes(data)))
+    return shown_value(bytes(data))

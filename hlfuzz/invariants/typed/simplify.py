@@ -38,14 +38,15 @@ def simpler_fields(typed: Typed, case: Case, at: int, place: int) -> Iterator[Ca
 def _candidates(typed: Typed, case: Case, at: int, place: int, method: Any, value: Any) -> Iterator[Case]:
     request = method.method.request
     before = sites(typed.interface, request, value)[place]
-    for content in _simpler(typed, before):
+    # First what is there, in case that it was encoded in another way, as a mutator may leave it.
+    for content in (before.get(), *_simpler(typed, before)):
         changed = copy.deepcopy(value)
         sites(typed.interface, request, changed)[place].put(content)
         try:
             smaller = _with_call(case, at, method.encode((changed,)))
         except UsageError:  # the field needs more than that
             continue
-        if smaller is not None:
+        if smaller is not None and smaller != case:
             yield smaller
 
 

@@ -13,12 +13,11 @@ from hlfuzz.bindings import Code, Interface
 from hlfuzz.bindings.host import give, imported_methods, read_request, request_bytes
 from hlfuzz.bindings.raw import raw_host
 from hlfuzz.bindings.records import OK_HEADER, error_record
-from hlfuzz.bindings.text import value_text
 from hlfuzz.guest import Guest
 from hlfuzz.invariants.observe import HostCall
 from hlfuzz.invariants.record import Record
 from hlfuzz.invariants.typed.answers import Answers, NoAnswerError
-from hlfuzz.invariants.typed.method import shorten
+from hlfuzz.invariants.typed.text import shown_value
 from hlfuzz.model import Value
 from hlfuzz.sandbox import Caller, HostFunction, Provider
 from hlfuzz.schema.ir import Direction, Format, Method, Service
@@ -56,9 +55,9 @@ def _message(
 
     def describe(data: bytes) -> str:
         try:
-            return shorten(value_text(request.decode(data)))
+            return shown_value(request.decode(data))
         except WireError:
-            return shorten(f"no valid {request.type_name}: {bytes(data)!r}")
+            return f"no valid {request.type_name}: {shown_value(bytes(data))}"
 
     def provide(caller: Caller, pointer: int, length: int) -> int:
         data = request_bytes(caller, pointer, length, name)
@@ -91,6 +90,6 @@ def _answer_raw(method: Method, answers: Answers, note: Note, *arguments: Any) -
     data = values.pop(at) if at >= 0 else None
     # Where bytes were read, pointer and length come first (`observe.host_call_key`); these do not tell them.
     shown = (0, 0, *values) if isinstance(data, bytes) else tuple(values)
-    held = Record.of(data, lambda d: shorten(repr(bytes(d)))) if isinstance(data, bytes) else None
+    held = Record.of(data, lambda d: shown_value(bytes(d))) if isinstance(data, bytes) else None
     note(HostCall(method.symbol, shown, held, thread=get_ident()))
     return answers.results(method, Random(repr((method.symbol, arguments))))
