@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case, Injection
-from hlfuzz.invariants.failures import exits, steps
+from hlfuzz.invariants.failures import exits, steps, threads
 from hlfuzz.invariants.failures.failing_host import judge_host_failure
 from hlfuzz.invariants.failures.inject import EVERYWHERE, NESTED, POINT
 from hlfuzz.invariants.failures.served import judge_guest_failure
@@ -32,8 +32,9 @@ HOST_CALLS: Final = 6
 
 class ErrorContainment(Invariant):
     """Lets something fail on purpose at every host call, at every native step of opening, cloning, saving and
-    loading, and at VM exits; traps the guest and lets it run past its deadline. The error must arrive as
-    itself, nothing may be left behind, and the next call must be answered as in a fresh sandbox.
+    loading, at VM exits and in the threads of spinning and dispatched sandboxes; traps the guest and lets it
+    run past its deadline. The error must arrive as itself, nothing may be left behind, and the next call must
+    be answered as in a fresh sandbox.
     """
 
     id: ClassVar[str] = "error-containment"
@@ -44,15 +45,16 @@ class ErrorContainment(Invariant):
         "and mappings of VMs after a failed step, and sandboxes that had nothing to do with it."
     )
     blind: ClassVar[str] = (
-        "Two failures at once, failures inside the kernel or the allocator of the host process, and on the "
-        "engine inprocess everything that only a VM has."
+        "Two failures at once, failures inside the kernel or the allocator of the host process, the thread "
+        "of a spinning vCPU where no CPU is free for it, and on the engine inprocess everything that only a "
+        "VM has."
     )
 
     def cases(self, target: Target, generator: Generator) -> Iterator[Case]:
         kvm = target.session().is_kvm
         own = [_failing_guests(), _failing_hosts(), exits.cases(kvm=kvm)]
         if kvm:
-            own.append(steps.cases(target))
+            own += steps.cases(target), threads.cases()
         yield from _in_turn(own)
         if target.guest.info.functions_imported:
             yield from self._failing_hosts_of(target, generator)
@@ -85,6 +87,8 @@ class ErrorContainment(Invariant):
             found = judge_guest_failure(target, case, {} if case is named else ENDS, strict)
         elif injection.point == exits.POINT:
             found = exits.judge(target, case, injection)
+        elif injection.point in threads.POINTS:
+            found = threads.judge(target, case, injection)
         else:
             found = judge_host_failure(target, case, injection, strict)
         if found is None:

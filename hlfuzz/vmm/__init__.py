@@ -5,7 +5,7 @@ from __future__ import annotations
 from hlfuzz.vmm.differences import Piece, differing_bytes, vcpu_registers
 from hlfuzz.vmm.dispatch import Bell, DispatchedMachine
 from hlfuzz.vmm.evidence import Core, Symbols, keep_cores, kept_core, take_core, trap_registers
-from hlfuzz.vmm.inject import Failing, Point, failing
+from hlfuzz.vmm.inject import KICK, Failing, Point, failing
 from hlfuzz.vmm.machine import DEFAULT_MEMORY, BytesForm, FastCall, Machine, Region, Results, Room, Searched
 from hlfuzz.vmm.meddle import Change, Shared, meddle
 from hlfuzz.vmm.module import Module, cache_folder, inspect, inspect_elf, wasmtime_version
@@ -18,6 +18,7 @@ from hlfuzz.vmm.verifier import NativeVerifier
 
 __all__ = [
     "DEFAULT_MEMORY",
+    "KICK",
     "Bell",
     "Boot",
     "BytesForm",

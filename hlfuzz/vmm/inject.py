@@ -1,4 +1,4 @@
-"""Lets the n-th native operation of a kind fail in this thread, for checks of what that leaves behind."""
+"""Lets the n-th native operation of a kind fail, for checks of what that leaves behind."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ _BITS: Final[dict[Point, int]] = {
 }
 
 
+KICK: Final[int] = lib.HL_KICK
+"""In the place of an errno: the operation is made, and a kick (hlfuzz.h, "Threads and signals") is pending
+when it begins. Of use with "run" only."""
+
+
 @dataclass(slots=True)
 class Failing:
     """What happened in a `failing` block, once it has ended: `count` operations, and whether the n-th was one
@@ -39,7 +44,10 @@ class Failing:
 @contextmanager
 def failing(points: tuple[Point, ...], nth: int = 0, error: int = 0) -> Generator[Failing]:
     """In the block, the `nth` operation of these kinds that this thread makes fails with the errno `error`,
-    and is not made; `nth` 0: none fails, they are counted."""
+    and is not made; `nth` 0: none fails, they are counted.
+
+    What the threads of a sandbox do that was opened in such a block (`spin`, `dispatch`) counts as this
+    thread's, in later blocks too."""
     found = Failing(nth)
     lib.hl_test_inject(sum(_BITS[point] for point in points), nth, error)
     try:

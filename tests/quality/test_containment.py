@@ -19,7 +19,7 @@ from hlfuzz.fuzz import Store, load, replay
 from hlfuzz.fuzz.finding import save
 from hlfuzz.invariants import Budget, Case, Target
 from hlfuzz.invariants.error_containment import ErrorContainment
-from hlfuzz.invariants.failures import exits, inject, steps
+from hlfuzz.invariants.failures import exits, inject, steps, threads
 from hlfuzz.invariants.generate import Generator
 from hlfuzz.invariants.guests import hostile, native_attacks, patient
 
@@ -51,6 +51,9 @@ def test_every_kind_of_failure_is_tried(target: Target) -> None:
     assert {kind for point, kind in injections if point == exits.POINT} == wanted
     assert {kind for point, kind in injections if point == steps.POINT} == (
         {"ENOMEM", "EMFILE", "ENOSPC", "EINTR"} if kvm else set()
+    )
+    assert {(point, kind) for point, kind in injections if point in threads.POINTS} == (
+        set(itertools.product(threads.POINTS, ("interrupted", "kick", "ENOMEM"))) if kvm else set()
     )
 
 

@@ -440,6 +440,11 @@
 #define HL_FAULT_FORGET_VECTORS_AFTER_CRASH 16384
 
 /**
+ * The vCPU thread of the spin transport takes an interruption that it was not told of for the end of the guest.
+ */
+#define HL_FAULT_INTERRUPTION_ENDS 32768
+
+/**
  * A byte-vector call reads the length of its result once to check it and once more to use it.
  */
 #define HL_FAULT_READ_TWICE (1 << 16)
@@ -533,6 +538,11 @@
  * Writing a snapshot file.
  */
 #define HL_POINT_FILE 16
+
+/**
+ * `hl_test_inject`, in the place of an errno: a kick.
+ */
+#define HL_KICK -1
 
 /**
  * What `hl_measure_floor` measures: reading the clock.
@@ -2218,11 +2228,12 @@ int32_t hl_stats_get(const struct hl_sandbox *sandbox, struct hl_stats *out);
 
 /**
  * For tests: the `nth` operation that follows in this thread, of the kinds in `points`, fails with `error` and is not
- * made. Other threads are not affected.
+ * made. Operations in the threads of sandboxes (`spin`, `hl_dispatch_attach`) that this thread opened while it had some
+ * turned on count as its own. Other threads are not affected.
  *
  * @param points Bits HL_POINT_*; 0 turns it off.
  * @param nth From 1; 0: none fails, they are only counted.
- * @param error An errno.
+ * @param error An errno; HL_KICK: nothing fails, and a kick is pending when the operation begins.
  * @return How many such operations there were since the last call of this function.
  */
 uint64_t hl_test_inject(uint32_t points,

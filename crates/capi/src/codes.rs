@@ -189,6 +189,8 @@ pub const HL_FAULT_KEEP_SELECTORS: u32 = 4096;
 pub const HL_FAULT_FORGET_HOST_WRITES: u32 = 8192;
 /// What restores a sandbox after a crash or a deadline leaves x87, SSE and AVX state alone.
 pub const HL_FAULT_FORGET_VECTORS_AFTER_CRASH: u32 = 16384;
+/// The vCPU thread of the spin transport takes an interruption that it was not told of for the end of the guest.
+pub const HL_FAULT_INTERRUPTION_ENDS: u32 = 32768;
 
 /// A byte-vector call reads the length of its result once to check it and once more to use it.
 pub const HL_FAULT_READ_TWICE: u32 = 1 << 16;
@@ -230,6 +232,8 @@ pub const HL_POINT_MEMORY: u32 = 4;
 pub const HL_POINT_TIMER: u32 = 8;
 /// Writing a snapshot file.
 pub const HL_POINT_FILE: u32 = 16;
+/// `hl_test_inject`, in the place of an errno: a kick.
+pub const HL_KICK: i32 = -1;
 
 /// What `hl_measure_floor` measures: reading the clock.
 pub const HL_FLOOR_CLOCK: u32 = 1;

@@ -634,11 +634,12 @@ pub unsafe extern "C" fn hl_stats_get(sandbox: *const hl_sandbox, out: *mut hl_s
 }
 
 /// For tests: the `nth` operation that follows in this thread, of the kinds in `points`, fails with `error` and is not
-/// made. Other threads are not affected.
+/// made. Operations in the threads of sandboxes (`spin`, `hl_dispatch_attach`) that this thread opened while it had some
+/// turned on count as its own. Other threads are not affected.
 ///
 /// @param points Bits HL_POINT_*; 0 turns it off.
 /// @param nth From 1; 0: none fails, they are only counted.
-/// @param error An errno.
+/// @param error An errno; HL_KICK: nothing fails, and a kick is pending when the operation begins.
 /// @return How many such operations there were since the last call of this function.
 #[unsafe(no_mangle)]
 pub extern "C" fn hl_test_inject(points: u32, nth: u64, error: i32) -> u64 {
@@ -648,7 +649,7 @@ pub extern "C" fn hl_test_inject(points: u32, nth: u64, error: i32) -> u64 {
 const _: () = {
     use inject::point;
     assert!(HL_POINT_KVM == point::KVM && HL_POINT_RUN == point::RUN && HL_POINT_MEMORY == point::MEMORY);
-    assert!(HL_POINT_TIMER == point::TIMER && HL_POINT_FILE == point::FILE);
+    assert!(HL_POINT_TIMER == point::TIMER && HL_POINT_FILE == point::FILE && HL_KICK == inject::KICK);
 };
 
 /// For tests of tests: damages how this sandbox resets, reads and is kept apart, so that a check can be seen to notice.
@@ -678,6 +679,7 @@ pub unsafe extern "C" fn hl_test_fault(sandbox: *mut hl_sandbox, faults: u32) ->
                 spoil_tables: has(HL_FAULT_SPOIL_TABLES),
                 spoil_snapshot: has(HL_FAULT_SPOIL_SNAPSHOT),
                 keep_selectors: has(HL_FAULT_KEEP_SELECTORS),
+                interruption_ends: has(HL_FAULT_INTERRUPTION_ENDS),
             });
             it.set_careless(Careless {
                 reads_twice: has(HL_FAULT_READ_TWICE),

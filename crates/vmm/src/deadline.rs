@@ -75,6 +75,18 @@ impl Drop for Blocked {
     }
 }
 
+/// For tests: leaves a kick pending in this thread. Not where the signal is not blocked: it would end the process.
+pub(crate) fn kick_this_thread() {
+    // SAFETY: plain data; a signal that is blocked stays pending.
+    unsafe {
+        let mut blocked = zeroed();
+        libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &raw mut blocked);
+        if libc::sigismember(&raw const blocked, kick_signal()) == 1 {
+            libc::raise(kick_signal());
+        }
+    }
+}
+
 /// Takes a pending kick off this thread's queue, if there is one.
 pub fn drain() {
     // SAFETY: plain data; a zero timeout never blocks.

@@ -8,6 +8,7 @@
 use crate::deadline::{drain, kick_signal, thread_id};
 use crate::error::{Error, Result};
 use crate::futex::{wait_while, wait_while_for, wake};
+use crate::inject;
 use crate::ready::{Entry, Ready};
 use crate::sandbox::{BytesCall, Form, Room, Sandbox, Status};
 use hlfuzz_abi::Value;
@@ -236,11 +237,14 @@ impl Worker {
             dispatcher,
             entry: Entry::new(tag),
         });
-        let body = shared.clone();
+        let (body, failures) = (shared.clone(), inject::armed());
         let handle = std::thread::Builder::new()
             .name("hlfuzz-dispatch".into())
             .stack_size(256 << 10)
-            .spawn(move || body.body())
+            .spawn(move || {
+                inject::adopt(failures);
+                body.body();
+            })
             .map_err(|e| Error::os("starting the sandbox's thread", &e))?;
         while shared.thread.load(Acquire) == 0 {
             wait_while(&shared.thread, 0);

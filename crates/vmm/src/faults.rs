@@ -35,6 +35,8 @@ pub struct Faults {
     pub spoil_snapshot: bool,
     /// Data selectors that the guest loads stay in the thread that runs it, until the sandbox is closed.
     pub keep_selectors: bool,
+    /// The vCPU thread of the spin transport takes an interruption that it was not told of for the end of the guest.
+    pub interruption_ends: bool,
 }
 
 impl Faults {

@@ -20,6 +20,7 @@ pub use state::Register;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
+use std::sync::atomic::AtomicBool;
 use vmm_sys_util::ioctl::ioctl_with_ref;
 use vmm_sys_util::{ioctl_io_nr, ioctl_iow_nr};
 
@@ -171,6 +172,8 @@ pub struct Machine {
     pub(crate) vm: VmFd,
     ram: *mut u8,
     pub(crate) leak: Leak,
+    /// For tests: the vCPU thread takes an interruption that it was not told of for the end.
+    pub(crate) interruption_ends: AtomicBool,
     #[cfg(test)]
     played: played::Played,
 }
@@ -222,6 +225,7 @@ impl Machine {
             vm,
             ram: ram.as_ptr(),
             leak: Leak::default(),
+            interruption_ends: AtomicBool::new(false),
             #[cfg(test)]
             played: played::Played::default(),
         })

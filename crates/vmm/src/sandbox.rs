@@ -461,6 +461,7 @@ impl Sandbox {
     /// lasts until the sandbox is closed.
     pub fn set_faults(&mut self, faults: Faults) -> Result<()> {
         self.faults = faults;
+        self.machine.interruption_ends.store(faults.interruption_ends, Relaxed);
         if faults.keep_selectors {
             self.machine.leak.begin();
         }

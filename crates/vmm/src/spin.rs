@@ -5,6 +5,7 @@ use crate::deadline::{drain, kick_signal};
 use crate::error::{Error, Kind, Result};
 use crate::futex::{wait_while, wake};
 use crate::handshake::may_sleep;
+use crate::inject;
 use crate::machine::{Exit, Machine};
 use crate::mapping::Mapping;
 use hlfuzz_abi::{Mailbox, bell};
@@ -96,7 +97,7 @@ impl Shared {
                 _ => {}
             }
             match self.machine.run() {
-                Exit::Interrupted => drain(),
+                Exit::Interrupted if !self.ends_interrupted() => drain(),
                 Exit::Doorbell(bell::IDLE) => self.park(),
                 Exit::Doorbell(bell::ANSWER) => {}
                 other => {
@@ -113,6 +114,10 @@ impl Shared {
         }
         self.paused.store(1, SeqCst);
         wake(&self.paused);
+    }
+
+    fn ends_interrupted(&self) -> bool {
+        self.machine.interruption_ends.load(Relaxed) && self.command.load(SeqCst) == RUN
     }
 
     fn rest(&self, while_command: u32) {
@@ -150,11 +155,14 @@ impl VcpuThread {
             clock: AtomicI32::new(0),
             parks: AtomicU64::new(0),
         });
-        let (body, cpu) = (shared.clone(), claim.cpu);
+        let (body, cpu, failures) = (shared.clone(), claim.cpu, inject::armed());
         let handle = std::thread::Builder::new()
             .name("hlfuzz-vcpu".into())
             .stack_size(128 << 10)
-            .spawn(move || body.body(cpu))
+            .spawn(move || {
+                inject::adopt(failures);
+                body.body(cpu);
+            })
             .map_err(|e| Error::os("starting the vCPU thread", &e))?;
         while shared.thread.load(Acquire) == 0 {
             std::thread::yield_now();

@@ -195,7 +195,7 @@ def _fail(bench: _Bench, step: str, injection: Injection) -> str:
         bench.use(made)
         return ""
     if failure:
-        if wrong := _unclear(failure, injection.kind):
+        if wrong := unclear(failure, injection.kind):
             return wrong
         if left := _left(before, bench):
             return left
@@ -224,7 +224,8 @@ def _plan(injection: Injection) -> tuple[tuple[Point, ...], int, int]:
     return points, injection.at + 1, getattr(errno, injection.kind)
 
 
-def _unclear(message: str, kind: str) -> str:
+def unclear(message: str, kind: str) -> str:
+    """What is wrong with the message of a failure that was made to be `kind`; "" when nothing is."""
     if kind == _RETRIED:
         return f"an interrupted operation was not made again: {message}"
     what, separator, rest = message.partition(f" (os error {getattr(errno, kind)})")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
 
 from hlfuzz.guest import Guest, Limits
 from hlfuzz.invariants.host import Recorder
@@ -13,7 +13,7 @@ from hlfuzz.invariants.session import Session
 from hlfuzz.invariants.settings.config import Config, HostMode
 from hlfuzz.invariants.target import Target
 from hlfuzz.model import Outcome, Timeout, Trap
-from hlfuzz.sandbox import Sandbox
+from hlfuzz.sandbox import Dispatcher, Sandbox
 
 PREFIX: Final = "hlfuzz."
 """A case whose calls are named with this in front is for this guest, not for the target's."""
@@ -99,16 +99,24 @@ def patient_guest() -> Guest:
     return Guest.from_wasm(WASM, limits=Limits(memory_bytes=4 << 16), name="hlfuzz-patient")
 
 
-def open_patient(target: Target, *, deadline: float, wall_deadline: float | None = None) -> Session:
-    """A sandbox of this guest that runs in the calling thread, on the engine of `target`. Deadlines as in
-    `Sandbox`."""
+def open_patient(
+    target: Target,
+    *,
+    deadline: float,
+    wall_deadline: float | None = None,
+    transport: Literal["spin", "exit"] = "exit",
+    dispatch: Dispatcher | None = None,
+) -> Session:
+    """A sandbox of this guest, on the engine of `target`, that runs in the calling thread unless `transport`
+    or `dispatch` say otherwise. Options and errors as of `Sandbox`."""
     guest = patient_guest()
     recorder = Recorder(guest.info, _HOST)
     box = Sandbox(
         guest,
         recorder.providers,
         engine=target.session().box.engine,
-        transport="exit",
+        transport=transport,
+        dispatch=dispatch,
         deadline=deadline,
         wall_deadline=wall_deadline,
     )

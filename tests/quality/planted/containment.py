@@ -6,23 +6,28 @@ import errno
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import guests
+from needs import missing
+from patient import CAN_SPIN
 
 from hlfuzz.errors import EnvironmentProblem, SnapshotError
 from hlfuzz.guest import Guest
-from hlfuzz.invariants import Subject, Target, bounds
-from hlfuzz.invariants.failures import exits
+from hlfuzz.invariants import Session, Subject, Target, bounds
+from hlfuzz.invariants.failures import exits, threads
 from hlfuzz.model import HostError, Timeout
 from hlfuzz.sandbox import box, calls, gate, hostcalls, snapshots
 from hlfuzz.sandbox.engines.kvm import KvmEngine
-from hlfuzz.vmm import Machine, Template, library, template
+from hlfuzz.vmm import DispatchedMachine, Machine, Template, library, template
 from hlfuzz.vmm.library import lib
 from planted import Planted
+
+SPIN_SECONDS = 20.0
+"""How long another process may have the CPU on which a vCPU can spin."""
 
 
 @contextmanager
@@ -154,6 +159,50 @@ def interruption_ends() -> Iterator[Target]:
         guests.target(guests.CLEAN_ECHO, "kvm") as target,
     ):
         yield target
+
+
+@contextmanager
+def spinning_ends() -> Iterator[Target]:
+    if not CAN_SPIN:
+        missing("two CPUs, for the spin transport")
+    # the checker does without such a case while another process has the CPU; here it waits
+    waits = partial(_patient_open, threads.open_patient)
+    with (
+        patch.object(threads, "open_patient", waits),
+        _patched(KvmEngine, "__init__", ends_when_interrupted) as target,
+    ):
+        yield target
+
+
+def _patient_open(open_patient: Callable[..., Session], target: Target, **options: Any) -> Session:
+    give_up = time.monotonic() + SPIN_SECONDS
+    while True:
+        try:
+            return open_patient(target, **options)
+        except EnvironmentProblem as problem:
+            if problem.reason != "cpu":
+                raise
+            if time.monotonic() > give_up:
+                missing(f"a CPU for the spin transport: {problem}")
+            time.sleep(0.005)
+
+
+def ends_when_interrupted(sound: Any) -> Any:
+    def init(self: KvmEngine, guest: Any, host: Any, machine: Machine, *options: Any) -> None:
+        sound(self, guest, host, machine, *options)
+        if len(options) > 1:  # else it boots
+            assert lib.hl_test_fault(machine.pointer, lib.HL_FAULT_INTERRUPTION_ENDS) == lib.HL_DONE
+
+    return init
+
+
+@_in(DispatchedMachine, "_run")
+def failed_as_late(sound: Any) -> Any:
+    def run(self: DispatchedMachine, handed_over: int) -> int:
+        code = sound(self, handed_over)
+        return lib.HL_TIMEOUT if code == lib.HL_DEAD else code
+
+    return run
 
 
 @_in(KvmEngine, "entry")
@@ -288,6 +337,16 @@ FAULTS = (
     _planted("wrong-thread-not-named", "a use from a foreign thread is not refused as that", any_thread),
     _planted("host-time-charged", "the guest is charged for the time that its host sleeps", charged),
     _planted("interrupt-is-fatal", "an interrupted KVM_RUN ends the sandbox", interruption_ends),
+    _planted(
+        "vcpu-thread-interrupted",
+        "the thread of a spinning vCPU takes an interruption for the end of its guest",
+        spinning_ends,
+    ),
+    _planted(
+        "dispatched-failure-as-timeout",
+        "when its vCPU cannot be run a dispatched call ends as if its time were over",
+        failed_as_late,
+    ),
     _planted(
         "timeout-lasts", "after a short deadline has passed once, each later call has passed it too", lasting
     ),
