@@ -6,11 +6,16 @@ from collections.abc import Callable
 
 import pytest
 import wasmtime
+from hypothesis import HealthCheck, settings
 from needs import install, require_kvm
 
 from hlfuzz import Guest, Limits
 
 pytest_plugins = ("pytester",)
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 MakeGuest = Callable[..., Guest]
 

@@ -12,7 +12,7 @@ from hlfuzz.sandbox import Provider
 
 CAN_SPIN = len(os.sched_getaffinity(0)) > 1
 """Whether the spin transport is possible here at all."""
-PATIENCE_SECONDS = 100.0
+PATIENCE_SECONDS = 300.0
 
 
 def open_sandbox(

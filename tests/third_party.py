@@ -22,7 +22,7 @@ _SUFFIXES = (".fbs", ".proto")
 _MAX_FILE = 16 << 20
 _MAX_FILES = 5_000
 _MAX_ARCHIVE = 256 << 20
-_SECONDS = 120
+_SECONDS = 500
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from hlfuzz.errors import HlfuzzError, UsageError
 from hlfuzz.fuzz import load, replay
 
 Run = Callable[..., Result]
-CHECK = ("--invariant", "context-dependence", "--time", "5s", "--seed", "1", "--engine", "inprocess")
+CHECK = ("--invariant", "context-dependence", "--time", "60s", "--seed", "1", "--engine", "inprocess")
 USAGE, ENVIRONMENT = 2, 3
 
 

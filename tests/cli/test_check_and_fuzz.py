@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from steps import count_cases
 
 from hlfuzz.invariants import INVARIANTS
 
@@ -33,7 +34,7 @@ def test_check_accuses_the_guest_and_saves_what_reproduces(
     document: Document, modules: dict[str, Path]
 ) -> None:
     found = document(
-        "check", modules["faulty"], "--time", "3s", "--invariant", "context-dependence", *INPROCESS
+        "check", modules["faulty"], "--time", "60s", "--invariant", "context-dependence", *INPROCESS
     )
     (row,) = found["rows"]
     assert (row["verdict"], row["subject"], found["exit"]) == ("violated", "guest", 1)
@@ -42,8 +43,9 @@ def test_check_accuses_the_guest_and_saves_what_reproduces(
 
 
 def test_fuzz_finds_saves_and_deduplicates(
-    document: Document, modules: dict[str, Path], tmp_path: Path
+    document: Document, modules: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    count_cases(monkeypatch)
     arguments = ("fuzz", modules["faulty"], "--time", "5s", "--seed", "3", *INPROCESS)
     found = document(*arguments)
     assert (found["schema"], found["exit"], found["interrupted"]) == ("hlfuzz.fuzz/1", 1, False)
@@ -100,7 +102,7 @@ def test_an_error_in_text_is_one_message_without_traceback(
     process: Callable[..., Any], modules: dict[str, Path], tmp_path: Path
 ) -> None:
     started = process("fuzz", modules["echo"], "--engine", "inprocess", cwd=tmp_path)
-    _, errors = started.communicate(timeout=30)
+    _, errors = started.communicate(timeout=300)
     assert started.returncode == 2
     assert errors.startswith("error: ")
     assert "Traceback" not in errors
@@ -110,13 +112,13 @@ def test_an_error_in_text_is_one_message_without_traceback(
 def test_ctrl_c_keeps_everything_and_sums_up(
     process: Callable[..., Any], modules: dict[str, Path], tmp_path: Path
 ) -> None:
-    started = process("fuzz", modules["faulty"], "--time", "60s", "--json", *INPROCESS, cwd=tmp_path)
+    started = process("fuzz", modules["faulty"], "--time", "100s", "--json", *INPROCESS, cwd=tmp_path)
     findings = tmp_path / ".hlfuzz" / "faulty" / "findings"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 55
     while len(list(findings.glob("*.json"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     started.send_signal(signal.SIGINT)
-    output, errors = started.communicate(timeout=20)
+    output, errors = started.communicate(timeout=300)
     assert started.returncode == 1, errors
     summary = json.loads(output)
     assert summary["interrupted"]

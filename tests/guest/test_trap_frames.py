@@ -16,7 +16,6 @@ from hlfuzz.sandbox.engines.base import EngineName
 from hlfuzz.vmm import Symbols
 
 MakeGuest = Callable[..., Guest]
-pytestmark = pytest.mark.timeout(120)
 
 HTTP_C = """\
 static int depth;
@@ -42,7 +41,7 @@ def compiled(folder: Path, *options: str) -> bytes:
     source, out = folder / "http.c", folder / "http.wasm"
     source.write_text(HTTP_C)
     compiler = [sys.executable, "-m", "ziglang", "cc", "--target=wasm32-freestanding", "-nostdlib", "-O1"]
-    subprocess.run([*compiler, "-Wl,--no-entry", *options, "-o", out, source], check=True, timeout=120)
+    subprocess.run([*compiler, "-Wl,--no-entry", *options, "-o", out, source], check=True, timeout=300)
     return out.read_bytes()
 
 

@@ -44,7 +44,7 @@ def _install(wanted: str) -> None:
             env={**os.environ, "NO_COLOR": "1"},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=500,
             check=False,
         )
         if done.returncode:

@@ -22,7 +22,7 @@ class Installed:
     def run(self, *command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         """Runs a program of the environment."""
         return subprocess.run(
-            [self.bin / command[0], *command[1:]], cwd=cwd, capture_output=True, text=True, timeout=300
+            [self.bin / command[0], *command[1:]], cwd=cwd, capture_output=True, text=True, timeout=600
         )
 
 

@@ -13,7 +13,7 @@ from needs import require_kvm
 from packages import ROOT
 
 pytestmark = [
-    pytest.mark.timeout(600),  # the first of these tests may build the library
+    pytest.mark.timeout(1200),  # the first of these tests may build the library
     pytest.mark.programs("gcc", "g++", "pkg-config"),
 ]
 EXAMPLE = ROOT / "examples/c-embedder"

@@ -39,7 +39,7 @@ def shell(installed: Installed, tmp_path: Path):
 
     def run(command: str, exit_code: int = 0) -> str:
         done = subprocess.run(
-            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
         )
         assert done.returncode == exit_code, f"$ {command}\n{done.stdout}\n{done.stderr}"
         return done.stdout

@@ -86,7 +86,7 @@ def test_a_slot_is_waited_for_and_given_back(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(subprocess.TimeoutExpired):
             waiting.wait(0.5)
         order.append("released")
-    assert waiting.communicate(timeout=60)[0] == "held\n"
+    assert waiting.communicate(timeout=300)[0] == "held\n"
     with slot(count=1, folder=tmp_path) as held:
         assert held
 
@@ -100,7 +100,7 @@ def test_a_worker_that_is_killed_gives_its_slot_back(tmp_path: Path, monkeypatch
         assert not held
     holder.kill()
     holder.wait()
-    with slot(count=1, folder=tmp_path, patience=60) as held:
+    with slot(count=1, folder=tmp_path, patience=300) as held:
         assert held
 
 

@@ -118,7 +118,7 @@ def test_a_lie_that_the_platform_believes_is_saved_and_replayed(name: str, tmp_p
     if fault.kvm:
         require_kvm()
     with fault.open() as target:
-        verdict = INVARIANTS[fault.invariant].check(target, Random(1), Budget(30.0, 100))
+        verdict = INVARIANTS[fault.invariant].check(target, Random(1), Budget(60.0, 100))
         assert verdict.status is Status.VIOLATED, verdict
         assert verdict.fault is not None
         saved = save(Store(tmp_path), target, verdict.fault)
@@ -160,7 +160,7 @@ def test_a_finding_that_names_no_experiment_shows_nothing(call: Call) -> None:
 
 def test_the_guest_is_accused_of_its_own_lies_only(engine: str) -> None:
     with guests.target(abi.SOMETIMES_LIES, engine) as target:
-        verdict = INVARIANTS["abi-conformity"].check(target, Random(2), Budget(20.0, 400))
+        verdict = INVARIANTS["abi-conformity"].check(target, Random(2), Budget(60.0, 400))
     assert verdict.status is Status.VIOLATED, verdict
     assert verdict.fault is not None
     assert verdict.fault.subject is Subject.GUEST

@@ -11,7 +11,7 @@ from hlfuzz.fuzz.crash import Crash
 from hlfuzz.invariants import INVARIANTS, Budget, Case, Fault, Invariant, Kind, Status, Subject, Verdict
 from hlfuzz.model import Call
 
-BUDGET = Budget(5.0, 600)
+BUDGET = Budget(60.0, 600)
 
 
 def judge(invariant: str, wat: str, engine: str, **options: object) -> Verdict:

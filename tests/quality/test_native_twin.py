@@ -25,7 +25,7 @@ def _kvm() -> None:
 
 def test_two_builds_of_one_source_agree_also_where_both_trap() -> None:
     with native_twin.target() as target:
-        verdict = DIFFERENTIAL.check(target, Random(2), Budget(10.0, 150))
+        verdict = DIFFERENTIAL.check(target, Random(2), Budget(60.0, 150))
         assert verdict.status is Status.HELD, verdict
         assert target.twin is not None
         assert target.twin.session().calls > 100
@@ -33,7 +33,7 @@ def test_two_builds_of_one_source_agree_also_where_both_trap() -> None:
 
 def test_a_build_that_differs_accuses_the_guest_with_the_smallest_case_and_reproduces(tmp_path: Path) -> None:
     with native_twin.target("-DDIFFERS=1") as target:
-        fault = DIFFERENTIAL.check(target, Random(2), Budget(20.0, 400)).fault
+        fault = DIFFERENTIAL.check(target, Random(2), Budget(60.0, 400)).fault
         assert fault is not None
         assert (fault.subject, fault.function) == (Subject.GUEST, "sum")
         assert [len(a) for c in fault.case.calls for a in c.args if isinstance(a, bytes)] == [41]

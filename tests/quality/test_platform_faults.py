@@ -20,7 +20,7 @@ from hlfuzz.sandbox.providers import link
 
 def violated(invariant: str, target: Target, *, confirmed: bool = True) -> Fault:
     with target:
-        verdict = INVARIANTS[invariant].check(target, Random(3), Budget(5.0, 100))
+        verdict = INVARIANTS[invariant].check(target, Random(3), Budget(60.0, 100))
     assert verdict.status is Status.VIOLATED, verdict
     assert verdict.fault is not None
     assert verdict.fault.subject is Subject.PLATFORM

@@ -55,7 +55,7 @@ CRASHES = {
 
 
 def violated(invariant: str, target: Target) -> Fault:
-    verdict = INVARIANTS[invariant].check(target, Random(7), Budget(5.0, 600))
+    verdict = INVARIANTS[invariant].check(target, Random(7), Budget(60.0, 600))
     assert verdict.status is Status.VIOLATED, verdict
     assert verdict.fault is not None
     return verdict.fault

@@ -30,7 +30,7 @@ from hlfuzz.invariants import (
 )
 from hlfuzz.model import Call, Ok
 
-BUDGET = Budget(20.0, 400)
+BUDGET = Budget(60.0, 400)
 
 
 def judge(invariant: str, target: Target) -> Verdict:

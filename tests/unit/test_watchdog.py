@@ -19,7 +19,7 @@ def test_it_kicks_after_the_cpu_time_of_the_calling_thread():
     deadline = Deadline(kicked.set)
     deadline.start(0.05, 10)
     burn(0.15)
-    assert kicked.wait(1)
+    assert kicked.wait(30)
     deadline.pause()
     assert deadline.fired
 
@@ -31,8 +31,8 @@ def test_sleeping_does_not_count_as_cpu_time_but_as_wall_time():
     time.sleep(0.15)
     deadline.pause()
     assert not kicked.is_set()
-    deadline.start(10, 0.05)
-    assert kicked.wait(1)
+    deadline.start(60, 0.05)
+    assert kicked.wait(30)
     deadline.pause()
 
 
@@ -46,7 +46,7 @@ def test_a_paused_clock_stands_still_and_goes_on():
     assert not kicked.is_set()
     deadline.resume()
     burn(0.15)
-    assert kicked.wait(1)
+    assert kicked.wait(30)
     deadline.pause()
 
 
@@ -54,21 +54,19 @@ def test_a_deadline_that_was_stopped_never_kicks():
     kicked = threading.Event()
     deadline = Deadline(kicked.set)
     for _ in range(100):
-        deadline.start(0.01, 0.01)
+        deadline.start(0.5, 0.5)
         deadline.pause()
-    time.sleep(0.05)
+    time.sleep(0.6)
     assert not kicked.is_set()
 
 
 def test_a_shorter_deadline_is_met_while_a_longer_one_waits():
     late, soon = threading.Event(), threading.Event()
     long, short = Deadline(late.set), Deadline(soon.set)
-    long.start(30, 30)
+    long.start(60, 60)
     time.sleep(0.02)  # the watchdog sleeps for the long one
-    start = time.monotonic()
-    short.start(30, 0.05)
-    assert soon.wait(2)
-    assert time.monotonic() - start < 1
+    short.start(60, 0.05)
+    assert soon.wait(30)
     assert not late.is_set()
     long.pause()
     short.pause()

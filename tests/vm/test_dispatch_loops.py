@@ -185,7 +185,7 @@ def test_the_programs_of_the_page_print_what_it_says(engine):
     for program in programs:
         script = program.replace("dispatch=", f"engine={engine!r}, dispatch=")
         done = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, timeout=100, check=False
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines() == re.findall(r"print\(.*\)  # (.+)", program)
@@ -217,7 +217,7 @@ except KeyboardInterrupt:
         ["env", "--default-signal=INT", sys.executable, "-c", script],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
     assert done.stdout.split() == ["cancelled", "1", "interrupted"], done.stderr
@@ -278,6 +278,6 @@ with hlfuzz.Sandbox(guest, {{"env.twice": int}}, engine="kvm", dispatch=dispatch
     print(box.call("count"))
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.stdout.split() == ["out-of-fds", "out-of-fds", "1"], done.stderr

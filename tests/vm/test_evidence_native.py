@@ -15,7 +15,7 @@ from needs import program
 from hlfuzz import Guest, Sandbox, Trap, UsageError
 from hlfuzz.vmm import Symbols
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.programs("gdb", "strip")]
+pytestmark = pytest.mark.programs("gdb", "strip")
 
 SOURCE = (HERE / "native_crash.c").read_text().splitlines()
 CRASH = next(n for n, line in enumerate(SOURCE, 1) if "line: the crash" in line)
@@ -101,7 +101,7 @@ def gdb(elf: Path, core: Path, *commands: str) -> str:
         [program("gdb"), "-nx", "-batch", "-iex", "set auto-load off", *asked, elf, core],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         env=os.environ | {"DEBUGINFOD_URLS": ""},
     )
     return done.stdout + done.stderr

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from native_build import Toolchain
 from native_guests import examples
+from steps import count_cases
 from typer.testing import CliRunner
 
 from hlfuzz.cli import app
@@ -52,7 +53,7 @@ def test_no_invariant_is_violated_by_the_example() -> None:
 
 def test_a_guest_that_remembers_is_accused(faulty: Path, tmp_path: Path) -> None:
     found = document(
-        *("check", faulty, "--time", "1s", "--invariant", "context-dependence", "--stub-imports"),
+        *("check", faulty, "--time", "60s", "--invariant", "context-dependence", "--stub-imports"),
         *("--store", tmp_path / "store"),
         exit_code=1,
     )
@@ -62,7 +63,8 @@ def test_a_guest_that_remembers_is_accused(faulty: Path, tmp_path: Path) -> None
     assert finding["reproduced"]
 
 
-def test_a_campaign_finds_the_crash(faulty: Path, tmp_path: Path) -> None:
+def test_a_campaign_finds_the_crash(faulty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count_cases(monkeypatch)
     seeds = tmp_path / "seeds"
     seeds.mkdir()
     (seeds / "one").write_bytes(b"\xff\x07abc")

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from steps import count_cases
 from typer.testing import CliRunner
 
 import hlfuzz
@@ -70,7 +71,7 @@ def test_a_finding_shrinks_to_small_values_and_runs_again_from_its_file(
 
 
 def test_a_campaign_makes_typed_calls_and_accuses_no_clean_guest(
-    built: dict[str, Path], tmp_path: Path
+    built: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Silent:
         def progress(self, progress: Progress) -> None:
@@ -79,6 +80,7 @@ def test_a_campaign_makes_typed_calls_and_accuses_no_clean_guest(
         def found(self, finding: SavedFinding) -> None:
             pass
 
+    count_cases(monkeypatch)
     with opened(built["filter_fbs"]) as target:
         summary = Campaign(target, Store(tmp_path), Silent(), seed=1).run(2.0)
     assert summary.findings == ()
@@ -96,7 +98,7 @@ def test_the_command_line_shows_values_of_the_schema(built: dict[str, Path], tmp
         "--seed",
         "4",
     ]
-    done = CliRunner().invoke(app, [*command, "--invariant", "context-dependence", "--time", "20s"])
+    done = CliRunner().invoke(app, [*command, "--invariant", "context-dependence", "--time", "60s"])
     assert done.exit_code == 1, done.output
     assert "on_new_connection(Connection(peer=Address(host='')))" in done.output
     assert "returned Judgement(verdict=Verdict.REFUSE)" in done.output.replace("\n", " ")

@@ -41,7 +41,7 @@ def run(code: str, *prefix: str, **options: object) -> str:
         [*prefix, sys.executable, "-c", PRELUDE + code],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
         check=False,

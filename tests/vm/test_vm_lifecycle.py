@@ -172,7 +172,7 @@ def test_the_cpu_of_a_spinning_sandbox_is_free_after_close_although_a_child_live
         os._exit(0)
     try:
         box.close()
-        use(open_sandbox(made, engine="kvm", transport="spin", reset="memory", cpu=cpu, patience=20.0))
+        use(open_sandbox(made, engine="kvm", transport="spin", reset="memory", cpu=cpu))
     finally:
         os.close(writer)
         os.close(reader)

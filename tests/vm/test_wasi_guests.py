@@ -17,7 +17,6 @@ from hlfuzz.bindings import Interface, client_of
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
 
-pytestmark = pytest.mark.timeout(300)  # Go's guests take long to compile
 INTERFACE = Interface.load(ROOT / "schemas" / "filter.toml")
 CHUNKS = [
     b"GET / HTTP/1.1\r\n\r\n",

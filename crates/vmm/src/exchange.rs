@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 const SPINS: u32 = 4096;
 /// Looks between two questions to the clock after that.
 const LOOKS: u32 = 1024;
+/// Most CPU time that a guest is charged for those first looks. When they took longer, this thread waited for its own
+/// CPU, and a vCPU that spins does not tell when its guest was done.
+const SHORT_WAIT: Duration = Duration::from_millis(1);
 
 #[inline]
 fn ticks() -> u64 {
@@ -62,7 +65,7 @@ impl Sandbox {
     #[inline]
     fn count_short_wait(&mut self) {
         let spent = self.segment(self.segment_start);
-        self.used.cpu += spent;
+        self.used.cpu += spent.min(SHORT_WAIT);
         self.used.wall += spent;
     }
 
@@ -96,7 +99,9 @@ impl Sandbox {
         let (wall_start, cpu_start) = (Instant::now(), self.vcpu_time());
         // what went before the first question to the clock belongs to both
         let before = self.segment(self.segment_start);
-        let (cpu_used, wall_used) = (self.used.cpu + before, self.used.wall + before);
+        let (cpu_used, wall_used) = (self.used.cpu + before.min(SHORT_WAIT), self.used.wall + before);
+        // at the last look that found no answer
+        let mut charged = Duration::ZERO;
         let event = loop {
             let mut word = 0;
             for _ in 0..LOOKS {
@@ -128,8 +133,13 @@ impl Sandbox {
             }
             let (wall, cpu) = (wall_start.elapsed(), self.vcpu_time().saturating_sub(cpu_start));
             if self.options.deadline.left(cpu_used + cpu, wall_used + wall).is_none() {
-                break Event::DeadlineReached;
+                // this thread may have waited for its CPU since it looked, long after the guest had answered
+                break match take(self.words().1) {
+                    0 => Event::DeadlineReached,
+                    word => Event::Answer(word),
+                };
             }
+            charged = cpu;
             if self.is_stopped() || self.options.slice.is_some_and(|slice| wall >= slice) {
                 break Event::SliceEnded;
             }
@@ -137,7 +147,11 @@ impl Sandbox {
         };
         let wall = wall_start.elapsed() + before;
         self.used.wall += wall;
-        self.used.cpu = cpu_used + self.vcpu_time().saturating_sub(cpu_start);
+        self.used.cpu = cpu_used
+            + match event {
+                Event::Answer(_) => charged,
+                _ => self.vcpu_time().saturating_sub(cpu_start),
+            };
         self.segment_start = ticks();
         self.stats.max_wait = self.stats.max_wait.max(wall);
         if wall > self.options.deadline.cpu && matches!(event, Event::Answer(_)) {

@@ -135,7 +135,7 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
-    return subprocess.run([program, *command[1:]], capture_output=True, text=True, timeout=110)
+    return subprocess.run([program, *command[1:]], capture_output=True, text=True, timeout=300)
 
 
 def test_ruff_would_format_nothing(generated: Path):

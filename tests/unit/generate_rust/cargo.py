@@ -52,7 +52,7 @@ def rustc(source: Path, *options: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=300,
     )
     assert run.returncode == 0, run.stderr[:4000]
 
@@ -85,7 +85,7 @@ class Program:
         """Status and payload of each response record."""
         frames = [struct.pack("<2I", self._roots.index(name), len(data)) + data for name, data in buffers]
         run = subprocess.run(
-            [self._path], input=b"".join(frames), capture_output=True, check=True, timeout=100
+            [self._path], input=b"".join(frames), capture_output=True, check=True, timeout=300
         )
         results: list[tuple[int, bytes]] = []
         rest = memoryview(run.stdout)

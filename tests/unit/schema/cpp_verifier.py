@@ -60,7 +60,7 @@ class CppVerifier:
         """Whether C++ accepts each buffer."""
         index = list(SCHEMAS).index(name)
         data = b"".join(struct.pack("<II", index, len(b)) + b for b in buffers)
-        done = subprocess.run([self._program], input=data, capture_output=True, check=True, timeout=300)
+        done = subprocess.run([self._program], input=data, capture_output=True, check=True, timeout=500)
         return [c == ord("1") for c in done.stdout]
 
 
@@ -91,6 +91,6 @@ def cpp_verifier() -> CppVerifier:
                 assert accepted, output
             folder.joinpath("main.cpp").write_text(main, encoding="utf-8")
             command = [compiler, "-std=c++17", "-O1", f"-I{include}", f"-I{folder}", "-o", folder / "program"]
-            subprocess.run([*command, folder / "main.cpp"], check=True, timeout=300)
+            subprocess.run([*command, folder / "main.cpp"], check=True, timeout=500)
             folder.joinpath("program").rename(program)
     return CppVerifier(program)

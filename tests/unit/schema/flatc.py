@@ -36,7 +36,7 @@ def flatc() -> str:
 
 def run(*arguments: str | Path) -> tuple[bool, str]:
     """Whether flatc is content, and what it says."""
-    done = subprocess.run([flatc(), *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([flatc(), *map(str, arguments)], capture_output=True, text=True, timeout=300)
     return done.returncode == 0, (done.stdout + done.stderr).strip()
 
 
