@@ -33,7 +33,7 @@ class ContextFinish(ExperimentalInvariant):
     )
     blind: ClassVar[str] = (
         "What the host itself remembers of a context; of the engine inprocess, state that shows neither in "
-        "exported memory and globals nor in an answer. Forks are not tried while other Python threads run."
+        "exported memory and globals nor in an answer. Forks are not tried while threads of the host's run."
     )
     experiments = FINISH
 

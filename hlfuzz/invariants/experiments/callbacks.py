@@ -71,20 +71,18 @@ def _after_end(lab: Lab) -> None:
     """None runs outside of a call: not at the begin or end of a context, of a reset, or of the sandbox."""
     box = lab.open()
     with box.context() as context:
-        context.finish()
-    box.reset()
-    with box.context() as context:
+        _expect_none_told(lab, "the begin of a context")
         context.call("ask", 1)
-        lab.told.clear()
-        context.finish()
-        expect(not lab.told, f"host functions ran after finish(), with {lab.values}")
-        context.finish()
-    box.reset()
+        ends = {"finish()": context.finish, "a second finish()": context.finish, "a reset": box.reset}
+        for what, end in ends.items():
+            lab.told.clear()
+            end()
+            _expect_none_told(lab, what)
     with box.context() as context:
         context.call("ask", 1)
         lab.told.clear()
         box.close()
-    expect(not lab.told, f"host functions ran outside of calls, with {lab.values}")
+        _expect_none_told(lab, "close()")
 
 
 def _dispatched(lab: Lab) -> None:
@@ -126,10 +124,11 @@ def _closed_in_flight(lab: Lab) -> None:
     pending = [box.submit("ask_then_spin"), box.submit("ask", _COUNT)]
     while not lab.told:
         turn(dispatcher)
-    box.close()
     lab.told.clear()
+    box.close()
+    _expect_none_told(lab, "close()")
     dispatcher.process_events()
-    expect(not lab.told, f"host functions ran after close(), with {lab.values}")
+    _expect_none_told(lab, "events after close()")
     for one in pending:
         refused(SandboxClosed, "the result of a call after close()", lambda p=one: drive(dispatcher, p))
 
@@ -166,6 +165,10 @@ def _expect_told(lab: Lab, wanted: list[int], which: str = "") -> None:
     me = get_ident()
     strangers = [value for value, thread in lab.told if thread != me]
     expect(not strangers, f"host functions{which} ran in another thread than the owner's: with {strangers}")
+
+
+def _expect_none_told(lab: Lab, what: str) -> None:
+    expect(not lab.told, f"host functions ran at {what}, with {lab.values}")
 
 
 CALLBACKS: Final[Mapping[str, Experiment]] = {
