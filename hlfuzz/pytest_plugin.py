@@ -214,12 +214,15 @@ def _runs_guest(item: pytest.Item) -> bool:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
     errors = sys.modules.get("hlfuzz.errors")
-    if errors is not None and report.failed and call.excinfo is not None:
-        error = call.excinfo.value
-        if isinstance(error, errors.Finding):
-            from hlfuzz.testing.text import short_report
+    error = None if errors is None or call.excinfo is None else call.excinfo.value
+    if errors is not None and isinstance(error, errors.HlfuzzError) and not item.config.option.fulltrace:
+        from hlfuzz.testing.frames import shorten
 
-            report.longrepr = short_report(cast("Finding", error), item.nodeid)
+        shorten(cast("pytest.ExceptionInfo[BaseException]", call.excinfo))
+    report = yield
+    if errors is not None and report.failed and isinstance(error, errors.Finding):
+        from hlfuzz.testing.text import short_report
+
+        report.longrepr = short_report(cast("Finding", error), item.nodeid)
     return report

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from hlfuzz.bindings import Interface as Schema
-from hlfuzz.errors import UsageError
+from hlfuzz.errors import EnvironmentProblem, UsageError
 from hlfuzz.fuzz.core import write_core
 from hlfuzz.fuzz.store import Store, read_json
 from hlfuzz.guest import Guest
@@ -54,8 +54,18 @@ class Replay:
 def save(store: Store, target: Target, fault: Fault, *, seed: int | None = None) -> SavedFinding:
     """Writes the fault and its module to the store, and a core file where there is one.
 
-    Raises: EnvironmentProblem when that is not possible.
+    Raises: EnvironmentProblem when that is not possible; it says what was found.
     """
+    try:
+        return _save(store, target, fault, seed)
+    except EnvironmentProblem as error:
+        raise EnvironmentProblem(
+            f"{fault.title} ({fault.invariant or fault.kind}), and the finding cannot be kept: {error}",
+            reason=error.reason,
+        ) from error
+
+
+def _save(store: Store, target: Target, fault: Fault, seed: int | None) -> SavedFinding:
     interface = target.interface
     document = {
         "schema": SCHEMA,

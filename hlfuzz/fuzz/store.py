@@ -13,12 +13,13 @@ from hlfuzz.guest import Guest
 from hlfuzz.invariants import read_seeds
 
 MAX_FINDING_BYTES: Final = 16 << 20
+OTHER_FOLDER: Final = "choose another folder: --store, or store in the settings"
 
 
 def _keep(path: Path, data: bytes) -> None:
     """Write a file of the store, for its owner alone: inputs and findings may hold what nobody else should
     see."""
-    write_file(path, data, mode=0o600, otherwise="choose another folder with --store")
+    write_file(path, data, mode=0o600, otherwise=OTHER_FOLDER)
 
 
 class Store:

@@ -136,6 +136,7 @@ class _Decorator(ModuleType):
     """This package can be called: `@hlfuzz.invariants("state-reset")`."""
 
     def __call__(self, *chosen: str | Invariant) -> Callable[[_Test], _Test]:
+        __tracebackhide__ = True
         return _decorate(*chosen)
 
 

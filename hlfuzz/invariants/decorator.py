@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, TypeVar
 
-from hlfuzz.errors import UsageError
+from hlfuzz.errors import HlfuzzError, UsageError
 from hlfuzz.invariants.base import Invariant
 from hlfuzz.invariants.registry import INVARIANTS, choose
+from hlfuzz.invariants.settings.checkers import load_checkers
+from hlfuzz.invariants.settings.project import find_project
 
 MARK: Final = "hlfuzz_invariants"
 """The pytest mark that carries the checkers of a test."""
@@ -26,6 +29,7 @@ def invariants(*chosen: str | Invariant) -> Callable[[T], T]:
 
     Raises `UsageError` for an unknown id, and when nothing is chosen.
     """
+    __tracebackhide__ = True  # a typo shows the test's line, not these
     for one in chosen:
         if not isinstance(one, str | Invariant):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(
@@ -36,9 +40,14 @@ def invariants(*chosen: str | Invariant) -> Callable[[T], T]:
         raise UsageError(
             f"no invariant is named (@hlfuzz.invariants): give at least one of {', '.join(INVARIANTS)}"
         )
-    checkers = tuple(
-        choose([one], "@hlfuzz.invariants")[0] if isinstance(one, str) else one for one in chosen
-    )
+    ids = [one for one in chosen if isinstance(one, str)]
+    if any(id_ not in INVARIANTS for id_ in ids):
+        try:
+            load_checkers(find_project(Path.cwd()))
+        except HlfuzzError as error:
+            raise error.with_traceback(None) from None
+    named = dict(zip(ids, choose(ids, "@hlfuzz.invariants"), strict=True))
+    checkers = tuple(named[one] if isinstance(one, str) else one for one in chosen)
 
     def mark(test: T) -> T:
         import pytest  # with the decorator comes pytest, not with the package

@@ -24,6 +24,9 @@ def register(invariant: Invariant) -> Invariant:
     Raises `UsageError`: it is no `Invariant`, its id is taken or malformed, or it does not say whom it
     accuses and what it promises.
     """
+    if isinstance(invariant, type):
+        name = invariant.__name__
+        raise UsageError(f"a class in the place of a checker ({name}): write register({name}())")
     kind = type(invariant).__name__
     if not isinstance(invariant, Invariant):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"not an invariant ({kind}): pass an instance of a subclass of Invariant")
@@ -41,6 +44,7 @@ def register(invariant: Invariant) -> Invariant:
 
 def choose(ids: Iterable[str], where: str) -> list[Invariant]:
     """The checkers of these ids; `where` names the place that a message points to. Raises `UsageError`."""
+    __tracebackhide__ = True
     chosen: list[Invariant] = []
     for id_ in ids:
         if id_ not in INVARIANTS:
@@ -61,11 +65,14 @@ def examine(invariant: Invariant, target: Target, rng: Random, budget: Budget) -
     except HlfuzzError:
         raise
     except (Exception, SystemExit) as error:
-        place = extract_tb(error.__traceback__)[-1]
-        what = "".join(format_exception_only(error)).strip()
-        return Verdict(
-            Status.BROKEN,
-            0,
-            f"{type(invariant).__name__} raised {what} ({Path(place.filename).name}:{place.lineno}): "
-            "mend the checker; this says nothing about the target",
-        )
+        return Verdict(Status.BROKEN, 0, broken_text(invariant, error))
+
+
+def broken_text(invariant: Invariant, error: BaseException) -> str:
+    """What is told of a checker that raised: its own bug, with file and line."""
+    place = extract_tb(error.__traceback__)[-1]
+    what = "".join(format_exception_only(error)).strip()
+    return (
+        f"{type(invariant).__name__} raised {what} ({Path(place.filename).name}:{place.lineno}): "
+        "mend the checker; this says nothing about the target"
+    )

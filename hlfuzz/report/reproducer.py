@@ -10,6 +10,7 @@ from textwrap import indent
 from hlfuzz.files import near, write_file
 from hlfuzz.fuzz import SavedFinding, judge_of
 from hlfuzz.fuzz.assertion import DEFAULT_DEADLINE
+from hlfuzz.fuzz.store import OTHER_FOLDER
 from hlfuzz.invariants import Case, Fault, Invariant, Target
 from hlfuzz.invariants.settings.checkers import MODULE_PREFIX
 from hlfuzz.report.source import INDENT, call_source, stacked, text_source, value_source
@@ -72,7 +73,7 @@ def write_test(
     """
     path = finding.path.with_suffix(".py")
     text = as_test(target, finding.fault, seed=seed, module=module)
-    write_file(path, text.encode(), mode=0o600, otherwise="choose another folder with --store")
+    write_file(path, text.encode(), mode=0o600, otherwise=OTHER_FOLDER)
     return path
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from random import Random
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
-from hlfuzz.errors import Finding, UsageError
+from hlfuzz.errors import Finding, HlfuzzError, UsageError
 from hlfuzz.fuzz.check import MAX_RUNS
 from hlfuzz.guest import Guest
 from hlfuzz.invariants import (
@@ -29,6 +29,7 @@ from hlfuzz.invariants.case import vector_index
 from hlfuzz.invariants.decorator import MARK
 from hlfuzz.invariants.generate import SECRET_BYTES
 from hlfuzz.invariants.generate import Generator as CaseGenerator
+from hlfuzz.invariants.registry import broken_text
 from hlfuzz.invariants.steady import unsteady_host_function
 from hlfuzz.model import Call
 from hlfuzz.sandbox import Provider
@@ -72,6 +73,7 @@ class Checking:
         # Known before the body runs: to generate a case inside of an example would nest two Hypothesis tests.
         self._checkers = {checker: _judges_own_cases(checker, target) for checker in checkers.values()}
         self._examples = 0
+        self._broken = ""
 
     @property
     def box(self) -> RecordedSandbox | None:
@@ -98,8 +100,16 @@ class Checking:
         box = self.box
         made = (box.cases() if box is not None else []) or list(cases)
         for checker, own in self._checkers.items():
+            if self._broken:
+                return  # that is for `judge` to tell: Hypothesis would make it small, as if it were a finding
             with plainly():
-                fault = self._probe(checker, own, made)
+                try:
+                    fault = self._probe(checker, own, made)
+                except HlfuzzError:
+                    raise
+                except Exception as error:
+                    self._broken = broken_text(checker, error)
+                    return
             if fault is not None:
                 raise self._finding(fault, len(made))
 
@@ -117,6 +127,8 @@ class Checking:
             box = self.box
             cases = [] if box is None else box.cases()
         unsure: list[str] = []
+        if self._broken:
+            self._fail_as_broken(self._broken)
         for checker, own in self._checkers.items():
             with plainly():
                 verdict = self._verdict(checker, own, cases)
@@ -152,11 +164,14 @@ class Checking:
 
     def _conclude(self, checker: Invariant, verdict: Verdict) -> None:
         if verdict.status is Status.BROKEN:
-            self._note(verdict=Status.BROKEN)
-            pytest.fail(verdict.detail, pytrace=False)
+            self._fail_as_broken(verdict.detail)
         if verdict.status is Status.VIOLATED:
             assert verdict.fault is not None
             raise self._finding(verdict.fault, verdict.runs)
+
+    def _fail_as_broken(self, text: str) -> NoReturn:
+        self._note(verdict=Status.BROKEN)
+        pytest.fail(text, pytrace=False)
 
     def _probe(self, checker: Invariant, own: bool, cases: Sequence[Case]) -> Fault | None:
         """The first fault that also shows under strict reset."""

@@ -99,8 +99,8 @@ class Setting:
     def open(self, guest: Guest, host: Mapping[str, Provider]) -> Target:
         """The guest as checkers see it, with the host functions of the test. Raises: UsageError when one is
         missing, and as `Target`."""
-        if reason := self.state.missing_kvm():
-            raise UsageError(reason)
+        self.state.refuse_without_kvm()
+        _check_overridden(guest, host)
         target = self.target
         if target is not None and self.state.guest(target.module).digest == guest.digest:
             project = self.state.project
@@ -129,6 +129,20 @@ class Setting:
         """A guest is named from the test's folder, or from the project's."""
         beside, below = self._item.path.parent / path, self.state.project.folder / path
         return below if not beside.is_file() and below.is_file() else beside
+
+
+def _check_overridden(guest: object, host: object) -> None:
+    """Raises: UsageError where a project's own fixture returned something else."""
+    if not isinstance(guest, Guest):
+        raise UsageError(
+            f"the fixture hlfuzz_guest returned {guest!r:.60}: return a Guest, "
+            "say hlfuzz.Guest.from_wasm('filter.wasm')"
+        )
+    if not isinstance(host, Mapping):
+        raise UsageError(
+            f"the fixture hlfuzz_host returned {host!r:.60}: return host functions by name, "
+            "{'env.write': write}"
+        )
 
 
 _SETTING: Final = pytest.StashKey[Setting]()

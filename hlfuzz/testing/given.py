@@ -14,13 +14,13 @@ import pytest
 from hypothesis import strategies as st
 
 from hlfuzz.bindings import TypedGuest
-from hlfuzz.errors import UsageError
+from hlfuzz.errors import HlfuzzError, UsageError
 from hlfuzz.guest import Guest
 from hlfuzz.invariants.decorator import FIXTURE
 from hlfuzz.invariants.sequences import Calls
 from hlfuzz.invariants.strategies import MAX_CALLS, call_sequences
 from hlfuzz.testing.checking import active
-from hlfuzz.testing.fixtures import CLIENT_MARK
+from hlfuzz.testing.fixtures import CLIENT_MARK, plainly
 
 ARGUMENT: Final = "calls"
 
@@ -45,15 +45,17 @@ def given_calls(
 
     Raises `UsageError` for a test without the argument `calls`, and for bounds that do not fit.
     """
+    __tracebackhide__ = True  # misuse shows the test's line, not these
     if inspect.isfunction(source):
         raise UsageError("a test in the place of the source: write @hlfuzz.given_calls() with parentheses")
-    if not 0 <= min_calls <= max_calls:
+    if not 0 <= min_calls <= max_calls or max_calls < 1:
         raise UsageError(
             f"no sequence has {min_calls} to {max_calls} calls (@hlfuzz.given_calls): give a max_calls of 1 "
-            "or more"
+            "or more, and not below min_calls"
         )
 
     def decorate(test: Test) -> Test:
+        __tracebackhide__ = True
         _check(test)
 
         @functools.wraps(test)
@@ -67,7 +69,10 @@ def given_calls(
                 calls: Calls = kwargs[ARGUMENT]
                 checking.judge_example([calls.case()] if calls else [])
 
-        drawn = _sequences(source, min_calls, max_calls)
+        try:
+            drawn = _sequences(source, min_calls, max_calls)
+        except HlfuzzError as error:
+            raise error.with_traceback(None) from None
         given = _settings(settings)(hypothesis.given(**{ARGUMENT: drawn})(example))
         if isinstance(source, type):
             given = getattr(pytest.mark, CLIENT_MARK).with_args(source)(given)
@@ -77,6 +82,7 @@ def given_calls(
 
 
 def _check(test: Test) -> None:
+    __tracebackhide__ = True
     name = getattr(test, "__qualname__", repr(test))
     if inspect.iscoroutinefunction(test):
         raise UsageError(f"a test with given_calls cannot be a coroutine ({name}): make it a plain function")
@@ -99,10 +105,15 @@ def _settings(given: hypothesis.settings | None) -> hypothesis.settings:
     )
 
 
+def _of_file(path: Path, bounds: dict[str, int]) -> st.SearchStrategy[Calls]:
+    with plainly():
+        return call_sequences(Guest.load(path), **bounds)
+
+
 def _sequences(source: Source, min_calls: int, max_calls: int) -> st.SearchStrategy[Calls]:
     bounds = {"min_calls": min_calls, "max_calls": max_calls}
     if isinstance(source, str | os.PathLike):
-        return st.deferred(lambda: call_sequences(Guest.load(Path(source)), **bounds))
+        return st.deferred(lambda: _of_file(Path(source), bounds))
     if source is not None:
         return call_sequences(source, **bounds)
 

@@ -78,6 +78,12 @@ class TargetNode(pytest.Collector):
         self.target = target
         self.clock = Clock(state.time)
         self._state = state
+        self._told: dict[str, str] = {}
+
+    def tell(self, problem: str, test: str) -> str:
+        """The message of a test that could not ask: the problem, or which test has told it already."""
+        first = self._told.setdefault(problem, test)
+        return problem if first == test else f"the same error as {first}"
 
     def collect(self) -> Iterator[InvariantItem]:
         for invariant in self._state.invariants(self.target):
@@ -127,21 +133,20 @@ class InvariantItem(pytest.Item):
         invariant, seed = self._invariant, self._state.seed
         self._note(invariant=invariant.id, subject=invariant.subject, target=self._place.name, seed=seed)
         try:
-            if reason := self._state.missing_kvm():
-                self._note(verdict=Status.NOT_APPLICABLE)
-                pytest.fail(reason, pytrace=False)
+            self._state.refuse_without_kvm()
             target = self._state.open(self._place.target)
             verdict = self._ask(target)
+            if verdict.status is Status.VIOLATED:
+                self._finding = self._keep(target, verdict)
         except HlfuzzError as error:
-            raise pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False) from None
+            problem = self._place.tell(f"{type(error).__name__}: {error}", self.nodeid)
+            raise pytest.fail.Exception(problem, pytrace=False) from None
         self._verdict = verdict
         self._note(verdict=verdict.status, runs=verdict.runs)
         if verdict.status is Status.BROKEN:
             pytest.fail(verdict.detail, pytrace=False)
         if verdict.status is Status.HELD and verdict.detail:
             self._note(doubt=verdict.detail)
-        if verdict.status is Status.VIOLATED:
-            self._finding = self._keep(target, verdict)
 
     def _ask(self, target: Target) -> Verdict:
         """What was found earlier is tried first, so that a failure stays one until it is mended."""

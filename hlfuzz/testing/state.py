@@ -11,7 +11,7 @@ from typing import Final, cast
 import pytest
 
 from hlfuzz.durations import seconds
-from hlfuzz.errors import UsageError
+from hlfuzz.errors import EnvironmentProblem, UsageError
 from hlfuzz.fuzz import Store
 from hlfuzz.guest import Guest
 from hlfuzz.invariants import (
@@ -138,10 +138,12 @@ class State:
             self._guests[key] = Guest.load(path)
         return self._guests[key]
 
-    def missing_kvm(self) -> str:
-        """Why a run that requires micro-VMs cannot pass here; "" when it can."""
-        reason = why_no_kvm() if self.project.require_kvm else ""
-        return f"require_kvm is set, and no micro-VM can run here: {reason}" if reason else ""
+    def refuse_without_kvm(self) -> None:
+        """Raises: EnvironmentProblem where the settings require micro-VMs and none can run."""
+        if self.project.require_kvm and (reason := why_no_kvm()):
+            raise EnvironmentProblem(
+                f"require_kvm is set, and no micro-VM can run here: {reason}", reason="no-kvm"
+            )
 
     def close(self) -> None:
         """Closes all targets."""

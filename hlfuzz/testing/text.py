@@ -27,7 +27,8 @@ def keep_finding(
     """
     saved = save(store, target, fault, seed=seed)
     lines = [*_facts(target, fault), f"seed {seed}, found in {runs} {'run' if runs == 1 else 'runs'}"]
-    lines.append(f"again: hlfuzz repro {_from_here(saved.path)}")
+    if not target.host:  # a file cannot hold the user's own host functions
+        lines.append(f"again: hlfuzz repro {_from_here(saved.path)}")
     if fault.invariant in INVARIANTS:
         write_test(saved, target, seed=seed, module=module)
         lines += ["or as a test:", "", as_test(target, fault, seed=seed, module=module).rstrip()]

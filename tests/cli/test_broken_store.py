@@ -73,7 +73,7 @@ def test_a_store_that_cannot_be_written_is_named_with_the_next_step(
     breaks(store)
     text = said(check("--store", store), ENVIRONMENT)
     assert "cannot write" in text
-    assert "choose another folder with --store" in text
+    assert "choose another folder: --store, or store in the settings" in text
 
 
 def test_a_folder_in_the_place_of_a_finding_is_an_error(finding: Path, check: Run) -> None:

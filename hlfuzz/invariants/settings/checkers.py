@@ -38,9 +38,8 @@ def _load(path: Path, settings: str) -> None:
     sys.modules[name] = module  # dataclasses look their module up
     try:
         spec.loader.exec_module(module)
-    except HlfuzzError:
-        raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         lines = [str(f.lineno) for f in extract_tb(error.__traceback__) if f.filename == str(path)]
         where = f"{path}:{lines[-1]}" if lines else str(path)
-        raise UsageError(f"checkers cannot be loaded ({where}): {type(error).__name__}: {error}") from error
+        what = str(error) if isinstance(error, HlfuzzError) else f"{type(error).__name__}: {error}"
+        raise UsageError(f"checkers cannot be loaded ({where}): {what}") from error
