@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
+from patient import CAN_SPIN, open_sandbox
 from variants import Variant
 
 from hlfuzz import (
@@ -97,6 +99,21 @@ def test_an_endless_loop_ends_again_and_again(open_nested):
         assert isinstance(box.try_call("loop"), Timeout)
         assert box.call("go", 0) == 1
     assert box.stats().timeouts == 10
+
+
+@pytest.mark.skipif(not CAN_SPIN, reason="the spin transport needs two CPUs")
+def test_a_guest_is_not_charged_for_a_host_that_waits_for_its_cpu(guest):
+    made = guest("""(module (import "env" "f" (func $f)) (func (export "ask") (param i32)
+      (loop (call $f) (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))))""")
+    host = {"env.f": lambda: None}
+    free = os.sched_getaffinity(0)
+    options = {"engine": "kvm", "transport": "spin", "reset": "memory", "deadline": 0.02}
+    with open_sandbox(made, host, **options, wall_deadline=100.0) as box:
+        os.sched_setaffinity(0, {box.stats().vcpu_cpu})  # the vCPU spins there, so each answer is seen late
+        try:
+            assert box.try_call("ask", 40) == Ok(())
+        finally:
+            os.sched_setaffinity(0, free)
 
 
 def test_failures_of_all_kinds_in_a_row_leave_a_clean_sandbox(open_nested):
