@@ -37,7 +37,9 @@ def needles(secret: bytes) -> tuple[tuple[str, bytes], ...]:
         *plain,
         ("reversed", secret[::-1][:NEEDLE_BYTES]),
         ("in hex", secret[:NEEDLE_BYTES].hex().encode()),
-        ("in base64", base64.b64encode(secret)[: NEEDLE_BYTES + 2]),
+        ("in hex", secret[:NEEDLE_BYTES].hex().upper().encode()),
+        # what stands before a secret decides which of its bytes begins a group of three
+        *(("in base64", base64.b64encode(secret[skip:])[: NEEDLE_BYTES + 2]) for skip in range(3)),
         ("inverted", bytes(b ^ 0xFF for b in secret[:NEEDLE_BYTES])),
     )
 

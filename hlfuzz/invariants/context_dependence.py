@@ -7,11 +7,12 @@ from typing import ClassVar
 
 from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
+from hlfuzz.invariants.chance import REPEATS, times_asked
 from hlfuzz.invariants.generate import Generator
-from hlfuzz.invariants.observe import Observation, difference, observation_text
+from hlfuzz.invariants.observe import Observation, changed_answer, difference, observation_text
 from hlfuzz.invariants.session import Session
 from hlfuzz.invariants.target import Target
-from hlfuzz.model import Timeout
+from hlfuzz.model import Call, Timeout
 
 
 class ContextDependence(Invariant):
@@ -28,7 +29,8 @@ class ContextDependence(Invariant):
         "Outcomes, host calls and their bytes of each call, in a context after the others and on its own."
     )
     blind: ClassVar[str] = (
-        "State that no call of the cases shows. Numbers that may both be addresses are taken as equal."
+        "State that no call of the cases shows. Numbers that may both be addresses are taken as equal. Calls "
+        "that ask WASI for the time or for random numbers after others that did."
     )
 
     def cases(self, target: Target, generator: Generator) -> Iterator[Case]:
@@ -60,6 +62,8 @@ class ContextDependence(Invariant):
             if isinstance(inside.outcome, Timeout) or isinstance(alone.outcome, Timeout):
                 continue
             if what := difference(inside, alone, memory_bytes=target.memory_bytes):
+                if _by_chance(target, session, case.calls[: at + 1], inside, alone):
+                    continue
                 earlier = [c.function for c in case.calls[:at]]
                 needed = " and ".join(dict.fromkeys(earlier))
                 return self.violated(
@@ -73,3 +77,15 @@ class ContextDependence(Invariant):
                     case=Case(case.calls[: at + 1]),
                 )
         return None
+
+
+def _by_chance(
+    target: Target, session: Session, calls: tuple[Call, ...], inside: Observation, alone: Observation
+) -> bool:
+    """Whether the last of these calls answers otherwise without any help of the guest's state. (What a host
+    function has to do with it is looked at when a finding is confirmed.)"""
+    for _ in range(REPEATS):
+        for first, again in ((alone, session.single(calls[-1])), (inside, session.sequence(calls)[-1])):
+            if difference(first, again) and changed_answer(first, again) is None:
+                return True
+    return times_asked(target, session, calls[:-1]) > 0 and times_asked(target, session, calls[-1:]) > 0

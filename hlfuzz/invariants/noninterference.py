@@ -9,6 +9,7 @@ from typing import ClassVar, Final, NamedTuple
 from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.canary import is_secret, needles
 from hlfuzz.invariants.case import Case, Secret
+from hlfuzz.invariants.chance import REPEATS
 from hlfuzz.invariants.events import Called
 from hlfuzz.invariants.generate import SECRET_BYTES, Generator
 from hlfuzz.invariants.guests.notebook import open_notebook
@@ -51,7 +52,7 @@ class Noninterference(Invariant):
 
     def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
         if case.calls[0].function == NOTEBOOK:
-            return self._with_notebook(target, case, strict)
+            return self._with_notebook(target, case)
         if case.secret is None or len(case.boxes) != len(case.calls):
             return None
         teller = case.boxes[case.secret.call]
@@ -60,7 +61,7 @@ class Noninterference(Invariant):
             return None
         return self._judge(target, replace(case, boxes=tenants), "strict" if strict else "memory")
 
-    def _with_notebook(self, target: Target, case: Case, strict: bool) -> Fault | None:
+    def _with_notebook(self, target: Target, case: Case) -> Fault | None:
         secrets = [s for s in case.calls[0].args if isinstance(s, bytes) and is_secret(s)]
         if len(secrets) != 2 or secrets[0] == secrets[1]:
             return None
@@ -68,7 +69,8 @@ class Noninterference(Invariant):
         calls = (Call("show"), Call("keep", (bytes(SECRET_BYTES),)), Call("show"))
         inner = Case(calls, case.context, slot, (LISTENER, TELLER, LISTENER))
         book = target.kept("notebook", lambda: open_notebook(target.engine))
-        levels: Sequence[Reset] = ("strict",) if strict else ("memory", "strict")
+        # Both also when a finding is confirmed: what shows at one level alone is a fault of that level.
+        levels: Sequence[Reset] = ("memory", "strict") if book.session().is_kvm else ("memory",)
         for reset in levels:
             if (fault := self._judge(book, inner, reset)) is not None:
                 return replace(fault, function=NOTEBOOK, case=case)
@@ -86,15 +88,17 @@ class Noninterference(Invariant):
         first, second = (replace(case, calls=calls, secret=None) for calls in case.variants())
         canaries = needles(slot.first)
         one = way.run(first, canaries)
-        if where := one.leak or _in_messages(one.calls, canaries):
+        where = one.leak or _in_messages(one.calls, canaries)
+        if where and not _written_by_host(one):
             return self._leaked(way, case, where)
-        if _timed_out(one):
-            return None  # how far a guest comes before a deadline is up to the machine
         two = way.run(second, ())
-        if _timed_out(two) or not _differ(one, two):
+        if _timed_out(one) or _timed_out(two):
+            return None  # how far a guest comes before a deadline is up to the machine
+        if not _differ(one, two):
             return None
-        if _differ(one, way.run(first, ())):
-            return None  # not even repeatable: that is for the determinism check
+        for calls, seen in ((first, one), (second, two)) * REPEATS:
+            if _differ(seen, way.run(calls, ())):
+                return None  # not even repeatable: that is for the determinism check
         return self._depends(way, case, one, two)
 
     def _leaked(self, way: Tenancy, case: Case, where: str) -> Fault:
@@ -157,13 +161,18 @@ def _timed_out(seen: Seen) -> bool:
 
 
 def _differ(one: Seen, two: Seen) -> bool:
-    if one.state != two.state or len(one.calls) != len(two.calls):
-        return True
-    return any(
+    """Where a call failed in one run only, and none followed it, that call itself differs."""
+    return one.state != two.state or any(
         observation_key(a.observation) != observation_key(b.observation)
         or changed_answer(a.observation, b.observation)
-        for a, b in zip(one.calls, two.calls, strict=True)
+        for a, b in zip(one.calls, two.calls, strict=False)
     )
+
+
+def _written_by_host(seen: Seen) -> bool:
+    """Whether a host function of the user's own did more to the listener than to give a result: it may have
+    kept the secret, in this run or an earlier one, and a search cannot tell that from a leak."""
+    return any(len(h.answer) > 1 for c in seen.calls for h in c.host_calls)
 
 
 def _in_messages(calls: Sequence[Called], canaries: Needles) -> str:

@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.canary import MIN_LEAK_BYTES, Leak, longest_leak
 from hlfuzz.invariants.case import Case, Secret
+from hlfuzz.invariants.chance import REPEATS, times_asked
 from hlfuzz.invariants.generate import Generator
 from hlfuzz.invariants.observe import Observation, bytes_text, changed_answer, difference, observation_text
 from hlfuzz.invariants.target import Target
@@ -36,7 +37,8 @@ class TenantIndependence(Invariant):
     )
     blind: ClassVar[str] = (
         "State that no call of the cases shows, and time. Numbers that may both be addresses are taken as "
-        "equal, and so is running out of memory after longer input."
+        "equal, and so is running out of memory after longer input. Answers that hold WASI's time or random "
+        "numbers, where the tenant before asked for more of them."
     )
 
     def cases(self, target: Target, generator: Generator) -> Iterator[Case]:
@@ -63,9 +65,13 @@ class TenantIndependence(Invariant):
             what = difference(one[at], two[at], memory_bytes=target.memory_bytes)
             if not what or any(_is_undecided(slot, seen[at]) for seen in (one, two)):
                 continue
-            again = session.sequence(first)
-            if len(again) <= at or difference(again[at], one[at]) or changed_answer(again[at], one[at]):
-                return None  # not even repeatable: that is for the determinism check
+            for calls, seen in ((first, one), (second, two)) * REPEATS:
+                again = session.sequence(calls)
+                if len(again) <= at or difference(again[at], seen[at]) or changed_answer(again[at], seen[at]):
+                    return None  # not even repeatable: that is for the determinism check
+            asked = [times_asked(target, session, calls[:at]) for calls in (first, second)]
+            if asked[0] != asked[1] and times_asked(target, session, (case.calls[at],)):
+                return None  # more time has passed, or other random numbers come next
             return self._fault(replace(case, calls=case.calls[: at + 1]), one[at], two[at], what)
         return None
 

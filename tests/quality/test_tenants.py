@@ -10,7 +10,7 @@ from random import Random
 import guests
 import pytest
 from needs import require_kvm
-from planted import tenant_guests, tenants
+from planted import answers, tenant_guests, tenants
 
 from hlfuzz.errors import UsageError
 from hlfuzz.fuzz import Store, load, save
@@ -29,6 +29,7 @@ from hlfuzz.invariants import (
     case_to_json,
 )
 from hlfuzz.model import Call, Ok
+from hlfuzz.sandbox import Caller
 
 BUDGET = Budget(60.0, 400)
 
@@ -137,6 +138,42 @@ def test_nobody_is_accused_where_a_host_function_answers_in_two_ways(invariant: 
     assert verdict.status is Status.INCONCLUSIVE
     assert verdict.fault is None
     assert "env.now gave two answers" in verdict.detail
+
+
+@pytest.mark.parametrize("invariant", ["context-dependence", "tenant-independence"])
+def test_time_that_goes_on_is_no_state_of_the_guest(invariant: str) -> None:
+    with tenant_guests.with_clock(tenant_guests.TIME_BY_LENGTH) as target:
+        assert INVARIANTS[invariant].check(target, Random(4), Budget(20.0, 60)).status is Status.HELD
+
+
+@pytest.mark.parametrize("invariant", ["context-dependence", "noninterference"])
+def test_chance_in_the_platform_is_laid_to_nobody_else(invariant: str) -> None:
+    with answers.rounding_that_changes() as target:
+        verdict = INVARIANTS[invariant].check(target, Random(4), Budget(20.0, 60))
+    assert verdict.status is not Status.VIOLATED, verdict
+
+
+def test_a_store_that_the_host_keeps_for_all_tenants_is_laid_to_the_host(engine: str) -> None:
+    kept: list[bytes] = []
+
+    def swap(caller: Caller, pointer: int, length: int) -> int:
+        kept.append(caller.read(pointer, length))
+        caller.write(70_000, max(kept[-40:], key=len))
+        return 0
+
+    target = guests.target(tenants.ASKS_FOR_BYTES, engine)
+    target.host["env.swap"] = swap
+    with target:
+        fault = violated("noninterference", target)
+    assert fault.subject is Subject.HOST, fault.title
+
+
+def test_bytes_that_lie_anywhere_are_no_secrets_of_a_finding() -> None:
+    good, zeros = b"ABCDefgh0123456789zyxwvutsRQPONM", bytes(32)
+    with guests.target(guests.CLEAN_ARITHMETIC, "inprocess") as target:
+        for secrets in ((zeros, good), (good, zeros), (good, good), (good,), ()):
+            case = Case((Call("hlfuzz.notebook", secrets),))
+            assert INVARIANTS["noninterference"].probe(target, case) is None
 
 
 def test_a_finding_with_host_functions_of_a_test_says_that_it_needs_the_test(tmp_path: Path) -> None:

@@ -51,15 +51,16 @@ def test_half_of_a_secret_in_memory_holds_a_needle(start: int) -> None:
 
 
 def test_needles_find_whole_secrets_in_every_form() -> None:
-    forms = {
-        "as it is": SECRET,
-        "reversed": SECRET[::-1],
-        "in hex": SECRET.hex().encode(),
-        "in base64": base64.b64encode(SECRET),
-        "inverted": bytes(b ^ 0xFF for b in SECRET),
-    }
-    for form, data in forms.items():
-        assert form in {name for name, needle in needles(SECRET) if needle in data}
+    forms = [
+        ("as it is", SECRET),
+        ("reversed", SECRET[::-1]),
+        ("in hex", SECRET.hex().encode()),
+        ("in hex", SECRET.hex().upper().encode()),
+        *(("in base64", base64.b64encode(before + SECRET)) for before in (b"", b".", b"..")),
+        ("inverted", bytes(b ^ 0xFF for b in SECRET)),
+    ]
+    for form, data in forms:
+        assert {name for name, needle in needles(SECRET) if needle in data} == {form}
 
 
 def test_what_could_be_anywhere_is_no_secret() -> None:

@@ -6,8 +6,11 @@ from functools import partial
 from typing import Final
 
 import guests
+import wasmtime
 
-from hlfuzz.invariants import Subject, Target
+from hlfuzz.guest import Guest
+from hlfuzz.invariants import Config, Subject, Target, describe_interface
+from hlfuzz.sandbox import Wasi
 from planted import Planted
 
 _HEAD: Final = """(module
@@ -111,6 +114,42 @@ NEEDS_TWO: Final = f"""{_HEAD} (global $keys (mut i32) (i32.const 0))
   (func (export "use") (result i32) (i32.eq (global.get $keys) (i32.const 3))))"""
 
 
+_CLOCK: Final = """(module
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+  (memory (export "memory") 2)
+  (func (export "alloc") (param i32) (result i32) (i32.const 1024))
+  (func $time (result i64)
+    (drop (call $clock (i32.const 1) (i64.const 0) (i32.const 512))) (i64.load (i32.const 512)))
+"""
+
+# No fault: it asks for the time more often when it is given more, and answers the last.
+TIME_BY_LENGTH: Final = f"""{_CLOCK}
+  (func (export "on_data") (param $p i32) (param $n i32) (result i64) (local $t i64)
+    (loop $each
+      (local.set $t (call $time))
+      (br_if $each (i32.gt_s (local.tee $n (i32.sub (local.get $n) (i32.const 16))) (i32.const 0))))
+    (local.get $t)))"""
+
+LEAKS_BESIDE_THE_CLOCK: Final = f"""{_CLOCK} (global $last (mut i64) (i64.const 0))
+  (func (export "on_data") (param i32 i32) (result i64)
+    (drop (call $time)) (global.get $last) (global.set $last (i64.load (local.get 0)))))"""
+
+INIT_ASKS_THE_TIME: Final = f"""{_CLOCK} (global $at (mut i64) (i64.const -1))
+  (func (export "init") (global.set $at (call $time)))
+  (func (export "use") (result i64) (global.get $at)))"""
+
+USE_ASKS_THE_TIME: Final = f"""{_CLOCK} (global $ready (mut i64) (i64.const 0))
+  (func (export "init") (global.set $ready (i64.const 1)))
+  (func (export "use") (result i64) (i64.mul (global.get $ready) (i64.or (call $time) (i64.const 1)))))"""
+
+
+def with_clock(wat: str) -> Target:
+    """A guest that is given WASI."""
+    guest = Guest.from_wasm(bytes(wasmtime.wat2wasm(wat)), name="planted")
+    interface = describe_interface(guest.info, Config(allocator="alloc"), stub_imports=True)
+    return Target(guest, interface, engine="inprocess", wasi=Wasi(allow="all"))
+
+
 def connections() -> Target:
     """The interface says where a connection begins, and that the method may count."""
     return guests.target(CONNECTIONS, "inprocess", stateful=["on_data"], tenant_open="on_open")
@@ -118,6 +157,10 @@ def connections() -> Target:
 
 def _guest(name: str, what: str, wat: str, invariant: str = "tenant-independence") -> Planted:
     return Planted(name, invariant, Subject.GUEST, what, partial(guests.target, wat, "inprocess"), False)
+
+
+def _timed(name: str, what: str, wat: str, invariant: str = "context-dependence") -> Planted:
+    return Planted(name, invariant, Subject.GUEST, what, partial(with_clock, wat), False)
 
 
 FAULTS = (
@@ -143,6 +186,22 @@ FAULTS = (
         "a method that may count within a connection sends bytes of the connection before",
         connections,
         False,
+    ),
+    _timed(
+        "leak-beside-the-clock",
+        "eight bytes of the input before are returned by a guest that asks for the time",
+        LEAKS_BESIDE_THE_CLOCK,
+        "tenant-independence",
+    ),
+    _timed(
+        "needs-the-time-of-an-earlier-call",
+        "a method answers the time at which another was called, or -1",
+        INIT_ASKS_THE_TIME,
+    ),
+    _timed(
+        "needs-a-call-and-the-time",
+        "a method answers the time, but only after another was called",
+        USE_ASKS_THE_TIME,
     ),
     _guest(
         "needs-two-earlier-calls",

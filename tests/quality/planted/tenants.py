@@ -26,7 +26,7 @@ from planted import Planted
 def pool_without_reset() -> Iterator[Target]:
     with (
         patch.object(Sandbox, "recover", lambda self: True),
-        guests.target(guests.CLEAN_ECHO, "inprocess") as target,
+        guests.target(guests.CLEAN_ARITHMETIC, "inprocess") as target,
     ):
         yield target
 
