@@ -69,5 +69,5 @@ def fuzz(
         if as_json:
             print_json(documents.fuzz(target.guest, summary))
         else:
-            terminal.fuzz(console(), summary)
+            terminal.fuzz(console(), summary, target.call_text)
         raise typer.Exit(FINDINGS if summary.findings else CLEAN)

@@ -27,12 +27,12 @@ INTERRUPTED: Final = 130
 
 def console() -> Console:
     """Standard output for people."""
-    return Console(highlight=False)
+    return Console(highlight=False, emoji=False)
 
 
 def error_console() -> Console:
     """Standard error: progress beside a JSON document, and errors."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, emoji=False)
 
 
 def print_json(document: dict[str, Any]) -> None:

@@ -27,6 +27,8 @@ LOWEST_POINTER: Final = 1024
 POINTER_ALIGNMENT: Final = 4
 _U32: Final = 0xFFFFFFFF
 
+MAX_HOST_CALLS: Final = 16
+"""Host calls of one call that text shows; a guest may make a million."""
 LONG_RUN: Final = 8
 """From this many equal bytes on, text shows how many there are instead of each."""
 
@@ -177,7 +179,7 @@ def _value_text(value: Value) -> str:
 def observation_text(observation: Observation, *, limit: int = 96) -> str:
     """One line for people: outcome and host calls, at most `limit` bytes of each buffer."""
     parts = [outcome_text(observation.outcome)]
-    for call in observation.host_calls:
+    for call in observation.host_calls[:MAX_HOST_CALLS]:
         if call.data is None:
             shown = ", ".join(_value_text(v) for v in call.args) + (
                 f" [{call.problem}]" if call.problem else ""
@@ -185,6 +187,8 @@ def observation_text(observation: Observation, *, limit: int = 96) -> str:
         else:
             shown = call.data.text if isinstance(call.data, Record) else bytes_text(call.data, limit)
         parts.append(f"{call.function}({shown})")
+    if (more := len(observation.host_calls) - MAX_HOST_CALLS) > 0:
+        parts.append(f"and {more} more host calls")
     return "; ".join(parts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hlfuzz.report import documents, html, junit, sarif, terminal
 from hlfuzz.report.checked import Checked, gather
 from hlfuzz.report.progress import PlainProgress, RichProgress
-from hlfuzz.report.reproducer import as_test, write_test
+from hlfuzz.report.reproducer import as_test, shown_test, write_test
 
 __all__ = [
     "Checked",
@@ -17,6 +17,7 @@ __all__ = [
     "html",
     "junit",
     "sarif",
+    "shown_test",
     "terminal",
     "write_test",
 ]

@@ -21,7 +21,7 @@ from hlfuzz.invariants import (
 )
 from hlfuzz.model import Ok, Trap
 from hlfuzz.report.hexdump import Dump, compare
-from hlfuzz.report.reproducer import as_test
+from hlfuzz.report.reproducer import as_test, shown_test
 
 MAX_COMPARISONS: Final = 4
 """Pairs of buffers shown of one finding; the first ones tell what the others repeat."""
@@ -82,6 +82,11 @@ class ShownFinding:
     test: str
     path: Path | None
     test_path: Path | None
+
+    @property
+    def shown_test(self) -> str:
+        """The test, cut where it is long."""
+        return shown_test(self.test, self.test_path)
 
 
 @dataclass(frozen=True, slots=True)

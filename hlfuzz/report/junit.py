@@ -52,7 +52,7 @@ def _case(suite: ElementTree.Element, check: Checked, row: CheckedRow) -> None:
     if finding is not None:
         failure = ElementTree.SubElement(case, "failure", message=visible(finding.title), type=row.invariant)
         lines = (f"accused: the {row.subject}", *finding.calls, *finding.evidence)
-        failure.text = "\n".join([*map(visible, lines), "", finding.test])
+        failure.text = "\n".join([*map(visible, lines), "", finding.shown_test])
     elif row.status is Status.BROKEN:
         ElementTree.SubElement(case, "error", message=visible(row.detail), type=row.invariant)
     elif row.status is not Status.HELD:

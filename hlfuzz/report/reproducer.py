@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import indent
+from typing import Final
 
 from hlfuzz.files import near, write_file
 from hlfuzz.fuzz import SavedFinding, judge_of
@@ -17,6 +18,9 @@ from hlfuzz.report.source import INDENT, call_source, stacked, text_source, valu
 from hlfuzz.report.text import visible
 from hlfuzz.report.typed_calls import WrittenCalls, method_name, typed_calls
 from hlfuzz.sandbox import HostFunction, Provider
+
+MAX_LINES: Final = 100
+"""Lines of a test in a report: a case may hold megabytes."""
 
 
 def as_test(target: Target, fault: Fault, *, seed: int | None = None, module: Path | None = None) -> str:
@@ -47,6 +51,15 @@ def as_test(target: Target, fault: Fault, *, seed: int | None = None, module: Pa
         f"import hlfuzz\n{imports}{written.imports}\n\n"
         f"def test_{_identifier(target, fault)}() -> None:\n{indent(written.setup + call, INDENT)}\n"
     )
+
+
+def shown_test(text: str, path: Path | None) -> str:
+    """A test as a report shows it: a long one only in part, with the file that has all of it."""
+    lines = text.splitlines()
+    if len(lines) <= MAX_LINES:
+        return text
+    whole = f"the whole test is in {visible(str(near(path)))}" if path else "save the finding to have them"
+    return "\n".join((*lines[:MAX_LINES], f"# … and {len(lines) - MAX_LINES:,} more lines: {whole}\n"))
 
 
 def _identifier(target: Target, fault: Fault) -> str:

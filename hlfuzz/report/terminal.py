@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from rich.console import Console
@@ -14,7 +14,7 @@ from hlfuzz.fuzz import Replay, Replayed, Summary
 from hlfuzz.guest import Guest, find_allocator
 from hlfuzz.invariants import Fault, Interface, Invariant, Observation, Status, observation_text
 from hlfuzz.invariants.observe import bytes_text, call_text, outcome_text
-from hlfuzz.model import CallRecord, FuncType, GlobalType, MemoryType
+from hlfuzz.model import Call, CallRecord, FuncType, GlobalType, MemoryType
 from hlfuzz.report.checked import Checked, CheckedRow, ShownFinding
 from hlfuzz.report.text import visible
 from hlfuzz.sandbox import WasiActivity
@@ -36,6 +36,11 @@ def printable(text: str) -> str:
     return escape(visible(text, limit=len(text)))
 
 
+def _shown(text: str) -> str:
+    """As `printable`, and cut where it is long: what a guest sent, or says, has no bound of its own."""
+    return escape(visible(text))
+
+
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
@@ -53,23 +58,23 @@ def check(console: Console, checked: Checked) -> None:
     for row in checked.rows:
         if row.finding is None and row.detail:
             style = _COLOURS[row.status] if row.status is Status.BROKEN else "dim"
-            _line(console, f"[{style}]{row.invariant}: {printable(row.detail)}[/]")
+            _line(console, f"[{style}]{row.invariant}: {_shown(row.detail)}[/]")
     for row, finding in checked.findings:
         _finding(console, row, finding, checked.seed)
 
 
 def _finding(console: Console, row: CheckedRow, finding: ShownFinding, seed: int) -> None:
-    _line(console, f"\n[bold red]{row.invariant}[/]: {printable(finding.title)}")
+    _line(console, f"\n[bold red]{row.invariant}[/]: {_shown(finding.title)}")
     _line(console, f"  accused: the {row.subject}; signature {finding.signature}; seed {seed}")
     _line(console, f"  smallest case ({finding.how}):")
     for at, call in enumerate(finding.calls, 1):
-        _line(console, f"    {at}. {printable(call)}")
+        _line(console, f"    {at}. {_shown(call)}")
     if finding.evidence:
         _line(console, "  what was seen:")
     for line in finding.evidence:
-        _line(console, f"    {printable(line)}")
+        _line(console, f"    {_shown(line)}")
     if finding.source is not None:
-        _line(console, f"  source: {printable(finding.source.file)}:{finding.source.line}")
+        _line(console, f"  source: {_shown(finding.source.file)}:{finding.source.line}")
     if finding.path is not None:
         _line(console, f"  again:  hlfuzz repro {printable(shlex.quote(str(finding.path)))}")
     if finding.test_path is not None:
@@ -89,19 +94,19 @@ def _line(console: Console, text: str) -> None:
     console.print(text, highlight=False, soft_wrap=True)
 
 
-def _fault(console: Console, fault: Fault, path: str) -> None:
+def _fault(console: Console, fault: Fault, path: str, text_of: Callable[[Call], str]) -> None:
     name = fault.invariant or fault.kind
-    _line(console, f"\n[bold red]{name}[/] ({fault.subject}): {printable(fault.title)}")
+    _line(console, f"\n[bold red]{name}[/] ({fault.subject}): {_shown(fault.title)}")
     for call in fault.case.calls:
-        _line(console, f"  call  {printable(call_text(call))}")
+        _line(console, f"  call  {_shown(text_of(call))}")
     for line in fault.evidence:
-        _line(console, f"  saw   {printable(line)}")
+        _line(console, f"  saw   {_shown(line)}")
     if path:
         _line(console, f"  again hlfuzz repro {printable(path)}")
 
 
-def fuzz(console: Console, summary: Summary) -> None:
-    """What a campaign did and found."""
+def fuzz(console: Console, summary: Summary, text_of: Callable[[Call], str] = call_text) -> None:
+    """What a campaign did and found. `text_of` writes a call, as `Target.call_text` with its typed values."""
     progress = summary.progress
     stopped = "stopped after" if summary.interrupted else "ran for"
     _line(
@@ -119,23 +124,23 @@ def fuzz(console: Console, summary: Summary) -> None:
         return
     console.print(f"[bold red]{len(summary.findings)} findings[/]")
     for finding in summary.findings:
-        _fault(console, finding.fault, str(finding.path))
+        _fault(console, finding.fault, str(finding.path), text_of)
 
 
 def repro(console: Console, finding: Replay, replayed: Replayed) -> None:
     """A finding's calls, what each showed, and whether the defect is still there."""
-    _line(console, f"[bold]{printable(finding.signature)}[/] ({finding.subject}): {printable(finding.title)}")
+    _line(console, f"[bold]{_shown(finding.signature)}[/] ({finding.subject}): {_shown(finding.title)}")
     for title, steps in replayed.runs:
         console.print(f"\n{title}")
         for step in steps:
-            _line(console, f"  {printable(call_text(step.call))}")
-            _line(console, f"    {printable(observation_text(step.observation))}")
+            _line(console, f"  {_shown(finding.target.call_text(step.call))}")
+            _line(console, f"    {_shown(observation_text(step.observation))}")
     if replayed.fault is None:
         console.print("\n[green]not reproduced[/]: this guest on this engine does not show it")
         return
-    _line(console, f"\n[bold red]reproduced[/]: {printable(replayed.fault.title)}")
+    _line(console, f"\n[bold red]reproduced[/]: {_shown(replayed.fault.title)}")
     for line in replayed.fault.evidence:
-        _line(console, f"  {printable(line)}")
+        _line(console, f"  {_shown(line)}")
 
 
 def inspect(console: Console, guest: Guest, interface: Interface) -> None:
@@ -203,14 +208,14 @@ def run(console: Console, observation: Observation) -> None:
         shown = bytes_text(call.data, 512) if call.data is not None else ", ".join(map(repr, call.args))
         note = f" [{call.problem}]" if call.problem else ""
         _line(console, f"host  {printable(f'{call.function}({shown}){note}')}")
-    _line(console, printable(outcome_text(observation.outcome)))
+    _line(console, _shown(outcome_text(observation.outcome)))
 
 
 def wasi(console: Console, activity: WasiActivity) -> None:
     """What a WASI guest wrote, line by line, and what it was refused."""
     for name, data in (("out", activity.stdout), ("err", activity.stderr)):
         for line in data.decode("utf-8", "backslashreplace").splitlines():
-            _line(console, f"{name}  {printable(line)}")
+            _line(console, f"{name}  {_shown(line)}")
     for function, count in sorted(activity.refused.items()):
         _line(console, f"refused  {function} ({count} times)" if count > 1 else f"refused  {function}")
 
@@ -218,10 +223,10 @@ def wasi(console: Console, activity: WasiActivity) -> None:
 def trace(console: Console, record: CallRecord) -> None:
     """One call with its host calls, time and pages."""
     pages = "" if record.pages_written is None else f", {record.pages_written} pages written"
-    _line(console, f"call  {printable(call_text(record.call))}")
+    _line(console, f"call  {_shown(call_text(record.call))}")
     for call in record.host_calls:
         result = ", ".join(map(repr, call.result)) or "nothing"
         args = ", ".join(map(repr, call.args))
         _line(console, f"  host  {printable(f'{call.function}({args}) -> {result}')}")
     time = f"{record.seconds * 1e6:.1f} µs{pages}"
-    _line(console, f"  {printable(outcome_text(record.outcome))}  [dim]({time})[/]")
+    _line(console, f"  {_shown(outcome_text(record.outcome))}  [dim]({time})[/]")

@@ -10,7 +10,7 @@ from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocat
 from hlfuzz.errors import Finding
 from hlfuzz.fuzz import Store, calls_text, save
 from hlfuzz.invariants import INVARIANTS, Case, Fault, Target
-from hlfuzz.report import as_test, write_test
+from hlfuzz.report import as_test, shown_test, write_test
 from hlfuzz.report.text import visible
 
 MAX_LINE: Final = 400
@@ -30,8 +30,9 @@ def keep_finding(
     if not target.host:  # a file cannot hold the user's own host functions
         lines.append(f"again: hlfuzz repro {_from_here(saved.path)}")
     if fault.invariant in INVARIANTS:
-        write_test(saved, target, seed=seed, module=module)
-        lines += ["or as a test:", "", as_test(target, fault, seed=seed, module=module).rstrip()]
+        path = write_test(saved, target, seed=seed, module=module)
+        text = as_test(target, fault, seed=seed, module=module)
+        lines += ["or as a test:", "", shown_test(text, path).rstrip()]
     return Finding("\n".join(lines), signature=fault.signature, reproducer=saved.path), saved.path
 
 

@@ -9,6 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import guests
+from planted import protobuf
 
 from hlfuzz.bindings import Interface
 from hlfuzz.guest import Guest
@@ -89,6 +90,7 @@ def _all() -> Iterator[Clean]:
         yield Clean(f"typed-{name}", partial(_example, "typed-filter", name))
     for name, schema in (("filter_raw", "toml"), ("filter_fbs", "fbs"), ("filter_proto", "proto")):
         yield Clean(f"schema-{name}", partial(_typed, name, f"filter.{schema}"))
+    yield Clean("schema-broad-protobuf", partial(protobuf.target, "auto"))
     yield Clean("echo", partial(_wat, guests.CLEAN_ECHO))
     yield Clean("arithmetic", partial(_wat, guests.CLEAN_ARITHMETIC))
     yield Clean("pointers", partial(_wat, guests.CLEAN_POINTERS))

@@ -57,6 +57,7 @@ def record_batch(seed: int, true: bytes | None = None) -> Iterator[bytes]:
                 width, form = rng.choice(((1, "<B"), (2, "<H"), (4, "<I")))
                 if len(changed) >= width:
                     value = rng.choice((0, 1, 2, len(true), rng.getrandbits(8 * width), (1 << 8 * width) - 1))
+                    value &= (1 << 8 * width) - 1
                     pack_into(form, changed, rng.randrange(len(changed) - width + 1), value)
             yield bytes(changed)
     yield true
