@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -76,7 +77,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if wanted:
         config.args = [arg for arg in config.args if arg not in wanted]
         named: list[str] = config.option.hlfuzz_targets
-        named += [name for name in (arg.split("::")[1] for arg in wanted) if name not in named]
+        known = {*named, *(PurePath(name).stem for name in named)}  # a file's tests have its stem
+        named += dict.fromkeys(name for name in (arg.split("::")[1] for arg in wanted) if name not in known)
     if config.getoption("hlfuzz_targets"):
         _checked_state(config)
 

@@ -53,6 +53,7 @@ from hlfuzz.invariants import (
     open_project_target,
     parse_host_option,
 )
+from hlfuzz.invariants.interface import refuse_nothing_to_call
 from hlfuzz.report import Checked, documents, gather, html, junit, sarif, terminal, write_test
 from hlfuzz.sandbox import why_no_kvm
 
@@ -143,6 +144,7 @@ def check(
             methods=tuple(method or ()),
             host=dict(parse_host_option(text) for text in host or []),
         ) as opened:
+            refuse_nothing_to_call(opened.guest.info, opened.interface)
             kept = Store(store or near(project.store / found.name))
             budget = project.time if time is None else seconds(time)
             with error_console().status(f"checking {len(chosen)} invariants") as status:

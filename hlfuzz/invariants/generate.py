@@ -148,9 +148,10 @@ class Generator:
         first = self.call(method)
         data = first.args[0]
         assert isinstance(data, bytes)
-        if len(data) < SECRET_BYTES:
-            first = Call(first.function, (data + bytes(SECRET_BYTES), *first.args[1:]))
-        size = max(len(data), SECRET_BYTES)
+        if len(data) < SECRET_BYTES:  # behind a short command it stays one
+            data += bytes(SECRET_BYTES)
+            first = Call(first.function, (data, *first.args[1:]))
+        size = len(data)
         offset = rng.randrange(size - SECRET_BYTES + 1)
         length = SECRET_BYTES if rng.random() < 0.5 else rng.randrange(SECRET_BYTES, size - offset + 1)
         return first, Secret(at, offset, length, one, other)

@@ -37,6 +37,11 @@ class Method:
     stateful: bool
     judged: bool
 
+    @property
+    def may_be_vector(self) -> bool:
+        """Does it begin with two integers, which nothing says to be pointer and length?"""
+        return not self.vector and self.type.params[:2] in _VECTOR
+
 
 @dataclass(frozen=True, slots=True)
 class Interface:
@@ -114,12 +119,28 @@ def refuse_missing(
         listed = f"{', '.join(missing[:8])}{', …' if len(missing) > 8 else ''}"
         example = f"--host {functions[0]}=record" if functions else "--stub-imports"
         count = "1 import" if len(missing) == 1 else f"{len(missing)} imports"
+        unknown = sorted(set(given) - {i.key for i in info.imports})
+        wrong = f"; given is {', '.join(unknown[:8])}, which it does not import" if unknown else ""
         raise UsageError(
-            f"the module needs {count} that nobody provides ({listed}): "
+            f"the module needs {count} that nobody provides ({listed}{wrong}): "
             "allow stand-ins that record the call and return zeros, one by one with "
-            f"{example}, all with --stub-imports, or in hlfuzz.toml under [host]; in pytest, the fixture "
-            "hlfuzz_host gives real ones"
+            f"{example}, all with --stub-imports, or in hlfuzz.toml or the settings of the target under "
+            "host; in pytest, the fixture hlfuzz_host gives real ones"
         )
+
+
+def refuse_nothing_to_call(info: ModuleInfo, interface: Interface) -> None:
+    """Raises: UsageError that names the exports, for a module of which calls cannot be made."""
+    if interface.methods:
+        return
+    names = [e.name for e in info.functions_exported]
+    if not names:
+        raise UsageError("nothing to call (the module exports no function): export what a host calls")
+    listed = f"{', '.join(names[:8])}{', …' if len(names) > 8 else ''}"
+    raise UsageError(
+        f"nothing to call (of {listed}): these are functions of a runtime, take references, or are skipped; "
+        "export another, or name one with --method, or in the settings under methods"
+    )
 
 
 def _allocator(info: ModuleInfo, config: Config) -> _Found:
@@ -139,8 +160,8 @@ def _require(name: str, known: Mapping[str, object] | set[str], what: str, confi
         return
     close = difflib.get_close_matches(name, list(known), n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(sorted(known)[:8]) or 'none'}"
-    where = f" (or {config.path})" if config.path else ""
-    raise UsageError(f"the module has no {what} {name!r} (command line{where}): {hint}")
+    where = f"{config.path}, or command line" if config.path else "command line"
+    raise UsageError(f"the module has no {what} {name!r} ({where}): {hint}")
 
 
 def _wanted(name: str, type_: FuncType, config: Config, only: tuple[str, ...], allocator: _Found) -> bool:

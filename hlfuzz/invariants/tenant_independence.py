@@ -49,7 +49,19 @@ class TenantIndependence(Invariant):
         interface = target.interface
         if any(m.judged and (interface.tenant_open or not m.stateful) for m in interface.vectors):
             return ""
-        return "no method takes a byte vector that could carry a secret"
+        if interface.vectors:
+            return (
+                "every method that takes a byte vector is stateful, and nothing says where the next tenant "
+                "begins: name it under [tenants] as open"
+            )
+        pair = next((m for m in interface.methods if m.may_be_vector), None)
+        if pair is None:
+            return "no method takes a byte vector that could carry a secret"
+        if len(pair.type.params) == 2:
+            how = "export an allocator such as malloc, or name one (allocator in the settings)"
+        else:
+            how = f"say {pair.name} = {{ bytes = true }} under [methods]"
+        return f"no method takes a byte vector: if {pair.name} takes pointer and length, {how}"
 
     def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
         slot = case.secret

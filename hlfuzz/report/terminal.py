@@ -122,7 +122,8 @@ def fuzz(console: Console, summary: Summary, text_of: Callable[[Call], str] = ca
     if not summary.findings:
         console.print("[green]no findings[/]")
         return
-    console.print(f"[bold red]{len(summary.findings)} findings[/]")
+    count = len(summary.findings)
+    console.print(f"[bold red]{count} finding{'s' * (count > 1)}[/]")
     for finding in summary.findings:
         _fault(console, finding.fault, str(finding.path), text_of)
 

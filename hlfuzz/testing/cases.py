@@ -38,20 +38,22 @@ def with_cases(checker: Invariant, cases: Sequence[Case]) -> Invariant:
     return type(type(checker).__name__, (_Given,), {})(checker, cases)
 
 
-def kept_cases(store: Store, checker: Invariant, target: Target) -> list[Case]:
-    """The cases of earlier findings of an invariant that this target can run, newest first. A file that is
-    none of ours is left out."""
+def kept_cases(store: Store, checker: Invariant, target: Target) -> tuple[list[Case], str]:
+    """The cases of earlier findings of an invariant that this target can run, newest first; and what is wrong
+    with a finding that cannot be read, "" with none: its fault may be there again, unseen."""
     folder = store.finding_path("").parent
     paths = sorted(folder.glob(f"{checker.id}-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
     exported = {export.name for export in target.guest.info.functions_exported}
     cases: list[Case] = []
+    unread = ""
     for path in paths[:MAX_KEPT]:
         try:
             document = read_json(path)
             case = case_from_json(document.get("case"))
-        except UsageError:
+        except UsageError as error:
+            unread = f"a kept finding could not be tried again: {error}: restore the file, or remove it"
             continue
         known = all(c.function in exported or c.function.startswith("hlfuzz.") for c in case.calls)
         if document.get("invariant") == checker.id and case.calls and known:
             cases.append(case)
-    return cases
+    return cases, unread

@@ -103,6 +103,7 @@ class InvariantItem(pytest.Item):
         self._place = place
         self._verdict: Verdict | None = None
         self._finding: Finding | None = None
+        self._unread = ""
 
     @property
     def clock(self) -> Clock:
@@ -145,14 +146,15 @@ class InvariantItem(pytest.Item):
         self._note(verdict=verdict.status, runs=verdict.runs)
         if verdict.status is Status.BROKEN:
             pytest.fail(verdict.detail, pytrace=False)
-        if verdict.status is Status.HELD and verdict.detail:
-            self._note(doubt=verdict.detail)
+        doubts = [doubt for doubt in (self._unread, verdict.detail) if doubt]
+        if verdict.status is Status.HELD and doubts:
+            self._note(doubt="; ".join(doubts))
 
     def _ask(self, target: Target) -> Verdict:
         """What was found earlier is tried first, so that a failure stays one until it is mended."""
         budget = Budget(self._seconds(), MAX_RUNS)
         rng = Random(f"{self._state.seed} {self._invariant.id}")
-        kept = kept_cases(self._state.store(self._place.name), self._invariant, target)
+        kept, self._unread = kept_cases(self._state.store(self._place.name), self._invariant, target)
         if kept:
             again = examine(with_cases(self._invariant, kept), target, rng, budget)
             if again.status is not Status.HELD:

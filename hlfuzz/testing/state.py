@@ -26,6 +26,7 @@ from hlfuzz.invariants import (
     load_checkers,
     open_project_target,
 )
+from hlfuzz.invariants.interface import refuse_nothing_to_call
 from hlfuzz.invariants.target import EngineName
 from hlfuzz.sandbox import why_no_kvm
 from hlfuzz.testing.options import ALL, SEED_INPUT
@@ -98,6 +99,11 @@ class State:
                     "add [tool.hlfuzz.targets.NAME] with module = '…' to pyproject.toml"
                 )
             names = [*project.targets, *(n for n in names if n != ALL and n not in project.targets)]
+        for name in names:
+            if name not in project.targets and Path(name.partition("::")[0]).suffix == ".py":
+                raise UsageError(
+                    f"a test file in the place of a target (--hlfuzz {name}): write pytest {name} --hlfuzz"
+                )
         found = {target.name: target for target in (find_target(project, name) for name in names)}
         return list(found.values())
 
@@ -120,6 +126,11 @@ class State:
         opened = self._targets.get(target.name)
         if opened is None:
             opened = open_project_target(self.project, target, engine=self.engine)
+            try:
+                refuse_nothing_to_call(opened.guest.info, opened.interface)
+            except UsageError:
+                opened.close()
+                raise
             self._targets[target.name] = opened
         return opened
 

@@ -171,8 +171,10 @@ def test_an_invariant_that_says_too_little_is_refused(attributes: dict[str, obje
 
 
 def test_what_is_no_invariant_is_refused() -> None:
-    with pytest.raises(UsageError, match="not an invariant"):
+    with pytest.raises(UsageError, match=r"a class .* write register\(SmallAnswers\(\)\)"):
         register(SmallAnswers)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"not an invariant \(int\)"):
+        register(1)  # type: ignore[arg-type]
 
 
 def test_an_unknown_invariant_is_named_with_the_nearest_known_one() -> None:

@@ -49,6 +49,20 @@ def test_the_same_seed_makes_the_same_cases() -> None:
     assert [a.tenants() for _ in range(20)] == [b.tenants() for _ in range(20)]
 
 
+def test_a_secret_also_comes_behind_a_short_command_of_a_seed() -> None:
+    seen = set[bytes]()
+    many = generator(3)
+    for _ in range(300):
+        case = many.tenants()
+        assert case is not None
+        slot = case.secret
+        assert slot is not None
+        data = case.calls[slot.call].args[0]
+        assert isinstance(data, bytes)
+        seen.add(data[: slot.offset])
+    assert {b"", b"seed ", b"seed one"} <= seen
+
+
 def test_a_tenants_secret_lies_in_its_vector_and_the_next_is_announced() -> None:
     many = generator(2, tenant_open="open")
     for _ in range(200):

@@ -126,3 +126,18 @@ def test_the_caller_overrules_engine_timeout_and_methods(tmp_path: Path, module:
     with opened as target:
         assert (target.engine, target.deadline) == ("inprocess", 0.25)
         assert [m.name for m in target.interface.methods] == ["total"]
+
+
+def test_a_name_that_opens_nothing_says_what_to_do(
+    tmp_path: Path, module: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    known = project(tmp_path, TARGET)
+    with pytest.raises(UsageError, match=r"'fitler' .*did you mean 'filter'"):
+        find_target(known, "fitler")
+    with pytest.raises(
+        UsageError, match=r"'gone.wasm' .*build it, or mend its path; of targets known are filter"
+    ):
+        find_target(known, "gone.wasm")
+    with pytest.raises(UsageError, match=r"a folder in the place of a target .*name a module"):
+        find_target(known, ".")

@@ -29,8 +29,13 @@ def find_target(project: Project, name: str) -> ProjectTarget:
     path = Path(name)
     if path.is_file():
         return ProjectTarget(name=path.stem, module=path.absolute())
+    if path.is_dir():
+        raise UsageError(f"a folder in the place of a target ({name}): name a module in it")
     where = project.path or "no [tool.hlfuzz.targets] in pyproject.toml"
-    raise UsageError(f"no target and no module file {name!r} ({where}): {suggestion(name, project.targets)}")
+    hint = suggestion(name, project.targets)
+    if path.suffix:
+        hint = f"build it, or mend its path; of targets {hint}"
+    raise UsageError(f"no target and no module file {name!r} ({where}): {hint}")
 
 
 def open_project_target(
