@@ -61,7 +61,7 @@ class ContextDependence(Invariant):
             alone = session.single(call)
             if isinstance(inside.outcome, Timeout) or isinstance(alone.outcome, Timeout):
                 continue
-            if what := difference(inside, alone, memory_bytes=target.memory_bytes):
+            if what := difference(inside, alone, addresses=target.addresses):
                 if _by_chance(target, session, case.calls[: at + 1], inside, alone):
                     continue
                 earlier = [c.function for c in case.calls[:at]]

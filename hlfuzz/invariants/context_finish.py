@@ -10,6 +10,7 @@ from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.experiments.finish import FINISH
 from hlfuzz.invariants.experiments.lab import ExperimentalInvariant
 from hlfuzz.invariants.observe import Observation, observation_key, observation_text
+from hlfuzz.invariants.residue import differing_vm
 from hlfuzz.invariants.session import Session
 from hlfuzz.invariants.target import Target
 from hlfuzz.model import Call, Ok, Timeout
@@ -80,7 +81,10 @@ def _left_behind(target: Target, session: Session, case: Case) -> tuple[str, ...
     """What is not as in a fresh sandbox after the context, and the evidence."""
     # The VM first: reading a global runs code in it.
     if session.vm is not None and (pages := session.vm.verify()):
-        return (f"{pages} pages of the VM's RAM differ from the snapshot after finish()",)
+        return (
+            f"{pages} pages of the VM's RAM differ from the snapshot after finish()",
+            *differing_vm(session.vm),
+        )
     if session.state_digest() != target.pristine_digest:
         return ("an exported memory or global is not what it was before the context",)
     expected = _in_fresh(target, session, case)

@@ -50,7 +50,7 @@ class ContextPersist(ExperimentalInvariant):
         session = target.session(level)
         with session.box.context() as context:
             if len(case.calls) == 1:
-                wrong = _mark(target, session, context, case)
+                wrong = _mark(target, session, context, case, level)
             else:
                 wrong = _between(target, session, context, case, level)
             context.finish()
@@ -99,21 +99,33 @@ def _from_snapshot(target: Target, state: Snapshot, level: Reset, call: Call) ->
         return twin.single(call)
 
 
-def _mark(target: Target, session: Session, context: CallContext, case: Case) -> tuple[str, ...]:
-    """Does what the host writes survive a call that leaves it alone in-process?"""
-    size = session.memory_bytes()
-    if not session.is_kvm or session.box.guest.kind == "elf" or size < 2 * len(_MARK):
+def _mark(
+    target: Target, session: Session, context: CallContext, case: Case, level: Reset
+) -> tuple[str, ...]:
+    """Does what the host writes survive a call that leaves it alone in-process, or in a micro-VM that begins
+    with this state?"""
+    writable = session.writable()
+    if not session.is_kvm or not writable or len(writable[-1]) < 2 * len(_MARK):
         return ()
-    at = size - len(_MARK)
+    at = writable[-1].stop - len(_MARK)
     pristine = context.read(at, len(_MARK))
     context.write(at, _MARK)
+    state = context.snapshot() if target.guest.kind == "elf" else None
     outcome = session.observe(context, case.calls[0]).outcome
     if not isinstance(outcome, Ok) or context.read(at, len(_MARK)) != pristine:
         return ()
-    peer = target.peer.session()
-    with peer.box.context() as reference:
-        reference.write(at, _MARK)
-        peer.observe(reference, case.calls[0])
-        kept = reference.read(at, len(_MARK)) == _MARK
-        reference.finish()
-    return (f"what the host wrote at {at} is gone after {case.calls[0].function}",) if kept else ()
+    kept = f"what the host wrote at {at:#x} is gone after {case.calls[0].function}"
+    if state is None:
+        return (kept,) if _keeps(target.peer.session(), case, at, _MARK) else ()
+    with target.open(reset=level, snapshot=state) as twin:
+        return (kept,) if _keeps(twin, case, at, b"") else ()
+
+
+def _keeps(session: Session, case: Case, at: int, mark: bytes) -> bool:
+    """Is the mark there after the call, where `mark` is written before it, if it is not there yet?"""
+    with session.box.context() as context:
+        context.write(at, mark)
+        session.observe(context, case.calls[0])
+        kept = context.read(at, len(_MARK)) == _MARK
+        context.finish()
+    return kept

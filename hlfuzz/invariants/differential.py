@@ -8,14 +8,13 @@ from typing import ClassVar, Final
 from hlfuzz.errors import EnvironmentProblem
 from hlfuzz.invariants.base import Fault, Invariant, Subject
 from hlfuzz.invariants.case import Case
-from hlfuzz.invariants.observe import Observation, difference, observation_text
+from hlfuzz.invariants.observe import LOWEST_POINTER, Observation, difference, observation_text
 from hlfuzz.invariants.session import Session
 from hlfuzz.invariants.target import Target
 from hlfuzz.model import Ok, Timeout, Trap, Value
 
-NATIVE_BYTES: Final = 256 << 20
-"""A native guest lies below this (docs/native-guests.md): two numbers that could both be addresses there are
-equal."""
+BUILDS: Final = range(LOWEST_POINTER, 256 << 20)
+"""Addresses of either build: a native guest lies below 256 MiB (docs/native-guests.md)."""
 
 
 class Differential(Invariant):
@@ -78,7 +77,7 @@ class Differential(Invariant):
                 return None
             if isinstance(a.outcome, Trap) and isinstance(b.outcome, Trap):
                 return None
-            if what := difference(a, b, memory_bytes=NATIVE_BYTES):
+            if what := difference(a, b, addresses=BUILDS):
                 function = case.calls[at].function
                 return self.violated(
                     function=function,

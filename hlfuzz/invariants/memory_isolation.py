@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Final, TypeAlias
 
@@ -16,9 +16,12 @@ from hlfuzz.model import Difference, Ok
 from hlfuzz.sandbox import Sandbox
 
 _LOOKED_AT: Final = 16 << 20
-"""Bytes of the default memory up to which it is all looked at."""
+"""Bytes of a Wasm guest's default memory up to which it is all looked at."""
 _LISTED: Final = 256
 """Differences of a sandbox that are compared with those it had."""
+_PAGE: Final = 4096
+_FIRST_PAGES: Final = 4
+"""Pages with a canary at the beginning of each range that a guest may write."""
 _Found: TypeAlias = tuple[str, tuple[str, ...]]
 """What a guest did, and evidence of it."""
 
@@ -27,7 +30,8 @@ class MemoryIsolation(Invariant):
     """Looks, while a guest's call context is open and after it, at all that the guest must not write: page
     tables, code and other read-only memory of its own micro-VM, the snapshot, and the memory of two other
     sandboxes of the same guest, one of the same boot and one of a snapshot taken meanwhile. In the memory of
-    the first lies a random canary, which must not appear in the guest's.
+    the first a random canary lies at both ends of all that a guest may write (of a native guest: data, stack
+    and heap), and must not appear in the guest's.
     """
 
     id: ClassVar[str] = "memory-isolation"
@@ -42,9 +46,9 @@ class MemoryIsolation(Invariant):
         "for a canary that another sandbox holds."
     )
     blind: ClassVar[str] = (
-        "Host memory outside of the micro-VMs, which KVM gives no guest an address for; what a guest reads "
-        "and does not keep, and what a native guest reads at all, as no canary is put into its "
-        "neighbours; the engine inprocess, where the guest's memory lies in the host's own address space."
+        "Host memory outside of the micro-VMs, which KVM gives no guest an address for; pages in the middle "
+        "of another sandbox's memory that are shared and that nobody writes; what a guest reads and does not "
+        "keep; the engine inprocess, where the guest's memory lies in the host's own address space."
     )
 
     def unfit(self, target: Target) -> str:
@@ -94,7 +98,10 @@ class MemoryIsolation(Invariant):
 
 def _look_at_memory(session: Session) -> None:
     """A page that nobody has looked at here is taken for the snapshot's; what is not, is seen after this."""
-    if session.box.guest.kind == "wasm" and 0 < (size := session.memory_bytes()) <= _LOOKED_AT:
+    if session.box.guest.kind == "elf":
+        for at in _places(session.writable(), 1):
+            session.box.memory().read(at, 1)
+    elif 0 < (size := session.memory_bytes()) <= _LOOKED_AT:
         session.box.memory().read(0, size)
 
 
@@ -121,17 +128,28 @@ def _listed(box: Sandbox) -> tuple[Difference, ...]:
 
 @contextmanager
 def _canary(session: Session, case: Case) -> Generator[bytes]:
-    """While it is entered, 32 bytes that nobody else has lie in the memory of this sandbox; b"" where the
-    host cannot put any there."""
+    """While it is entered, 32 bytes that nobody else has lie in many places of this sandbox's memory; b""
+    where the host cannot put any there."""
     canary = hashlib.sha256(repr(case).encode()).digest()
-    if session.box.guest.kind == "elf" or session.memory_bytes() < len(canary):
+    places = list(_places(session.writable(), len(canary)))
+    if not places:
         yield b""
         return
-    session.box.memory().write(0, canary)
+    memory = session.box.memory()
+    for at in places:
+        memory.write(at, canary)
     try:
         yield canary
     finally:
         session.box.reset()
+
+
+def _places(writable: Sequence[range], length: int) -> Iterator[int]:
+    """The first pages of each range, and its end."""
+    for part in writable:
+        if len(part) >= length:
+            yield from part[::_PAGE][:_FIRST_PAGES]
+            yield part.stop - length
 
 
 def _clone(target: Target) -> Session:

@@ -12,6 +12,7 @@ from hlfuzz.invariants.case import Case, Secret
 from hlfuzz.invariants.chance import REPEATS
 from hlfuzz.invariants.events import Called
 from hlfuzz.invariants.generate import SECRET_BYTES, Generator
+from hlfuzz.invariants.guests.native_notebook import open_native_notebook
 from hlfuzz.invariants.guests.notebook import open_notebook
 from hlfuzz.invariants.observe import changed_answer, difference, observation_key, observation_text
 from hlfuzz.invariants.target import Reset, Target
@@ -19,6 +20,7 @@ from hlfuzz.invariants.tenancy import LISTENER, TELLER, Needles, Seen, Tenancy, 
 from hlfuzz.model import Call, Timeout
 
 NOTEBOOK: Final = "hlfuzz.notebook"
+NATIVE_NOTEBOOK: Final = "hlfuzz.native-notebook"
 
 
 class Noninterference(Invariant):
@@ -28,8 +30,9 @@ class Noninterference(Invariant):
     The same calls are made twice, with two secrets, and everything that the other tenant sees and is left
     with must be the same to the bit: outcomes, host calls, memory, globals, output. And the secret itself is
     searched for, in several forms, in all that a guest in the other sandbox may read. It is tried on the
-    target's own methods and on a guest of hlfuzz's own that keeps bytes wherever a guest can: a case whose
-    call is `hlfuzz.notebook` with the two secrets.
+    target's own methods and on guests of hlfuzz's own that keep bytes wherever a guest can, in a micro-VM
+    also native ones in registers: a case whose call is `hlfuzz.notebook` or `hlfuzz.native-notebook` with the
+    two secrets.
     """
 
     id: ClassVar[str] = "noninterference"
@@ -37,7 +40,8 @@ class Noninterference(Invariant):
     doc: ClassVar[str] = "what a tenant sees does not depend on what another or an earlier tenant was given"
     observes: ClassVar[str] = (
         "Outcomes, host calls and their bytes, memory, globals and WASI output of one tenant in two runs "
-        "that differ in another tenant's secret; all RAM and the mailbox, searched for that secret."
+        "that differ in another tenant's secret; all RAM, and under strict reset the mailbox and every "
+        "register, searched for that secret."
     )
     blind: ClassVar[str] = (
         "Time, and everything else that shows only from outside, such as caches. In-process only exported "
@@ -45,13 +49,14 @@ class Noninterference(Invariant):
     )
 
     def cases(self, target: Target, generator: Generator) -> Iterator[Case]:
-        for context in (True, False):
-            yield Case((Call(NOTEBOOK, (generator.secret(), generator.secret())),), context)
+        for book in (NOTEBOOK, NATIVE_NOTEBOOK) if target.session().is_kvm else (NOTEBOOK,):
+            for context in (True, False):
+                yield Case((Call(book, (generator.secret(), generator.secret())),), context)
         while (case := generator.neighbours()) is not None:
             yield case
 
     def probe(self, target: Target, case: Case, *, strict: bool = False) -> Fault | None:
-        if case.calls[0].function == NOTEBOOK:
+        if case.calls[0].function in (NOTEBOOK, NATIVE_NOTEBOOK):
             return self._with_notebook(target, case)
         if case.secret is None or len(case.boxes) != len(case.calls):
             return None
@@ -68,12 +73,17 @@ class Noninterference(Invariant):
         slot = Secret(1, 0, SECRET_BYTES, secrets[0], secrets[1])
         calls = (Call("show"), Call("keep", (bytes(SECRET_BYTES),)), Call("show"))
         inner = Case(calls, case.context, slot, (LISTENER, TELLER, LISTENER))
-        book = target.kept("notebook", lambda: open_notebook(target.engine))
+        name = case.calls[0].function
+        if native := name == NATIVE_NOTEBOOK:
+            book = target.kept(name, open_native_notebook)
+        else:
+            book = target.kept(name, lambda: open_notebook(target.engine))
         # Both also when a finding is confirmed: what shows at one level alone is a fault of that level.
-        levels: Sequence[Reset] = ("memory", "strict") if book.session().is_kvm else ("memory",)
+        both = not native and book.session().is_kvm
+        levels: Sequence[Reset] = ("memory", "strict") if both else (book.session().reset,)
         for reset in levels:
             if (fault := self._judge(book, inner, reset)) is not None:
-                return replace(fault, function=NOTEBOOK, case=case)
+                return replace(fault, function=name, case=case)
         return None
 
     def _judge(self, target: Target, case: Case, reset: Reset) -> Fault | None:

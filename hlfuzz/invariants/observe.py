@@ -22,7 +22,10 @@ from hlfuzz.model import (
 )
 
 LOWEST_POINTER: Final = 1024
-"""Below this no linker places data (wasm-ld's default `--global-base`), so a smaller number is no pointer."""
+"""Below this no linker places data in a linear memory (wasm-ld's default `--global-base`), so a smaller
+number is no pointer."""
+LOWEST_NATIVE_POINTER: Final = 2 << 20
+"""A native guest's program begins here or above it (docs/native-guests.md)."""
 
 POINTER_ALIGNMENT: Final = 4
 _U32: Final = 0xFFFFFFFF
@@ -97,34 +100,32 @@ def changed_answer(a: Observation, b: Observation) -> tuple[HostCall, HostCall] 
     return None
 
 
-def _may_be_pointers(a: Value, b: Value, memory_bytes: int) -> bool:
+def _may_be_pointers(a: Value, b: Value, addresses: range) -> bool:
     """Whether two numbers may differ in addresses only: an i64 has room for one in each half, or for one and
     a length."""
     if not isinstance(a, int) or not isinstance(b, int):
         return False
     halves = ((a & _U32, b & _U32), (a >> 32, b >> 32))
     return all(
-        x == y or all(LOWEST_POINTER <= v < memory_bytes and v % POINTER_ALIGNMENT == 0 for v in (x, y))
-        for x, y in halves
+        x == y or all(v in addresses and v % POINTER_ALIGNMENT == 0 for v in (x, y)) for x, y in halves
     )
 
 
-def _values_differ(a: tuple[Value, ...], b: tuple[Value, ...], memory_bytes: int) -> bool:
+def _values_differ(a: tuple[Value, ...], b: tuple[Value, ...], addresses: range) -> bool:
     if len(a) != len(b):
         return True
     return any(
-        value_bits(x) != value_bits(y) and not _may_be_pointers(x, y, memory_bytes)
+        value_bits(x) != value_bits(y) and not _may_be_pointers(x, y, addresses)
         for x, y in zip(a, b, strict=True)
     )
 
 
-def difference(a: Observation, b: Observation, *, memory_bytes: int = 0) -> str:
+def difference(a: Observation, b: Observation, *, addresses: range = range(0)) -> str:
     """In which part two observations differ: "outcome", "host-calls", "host-data", "values" or "" (they do
     not).
 
-    With `memory_bytes` above 0, two different integers that could both be addresses of a linear memory of
-    that size, or hold such addresses in their halves, are taken as equal: an allocator may well answer with
-    another address after other calls, and that is no fault.
+    Two different integers that could both be among `addresses`, or hold such in their halves, are taken as
+    equal: an allocator may well answer with another address after other calls, and that is no fault.
     """
     if type(a.outcome) is not type(b.outcome) or (
         isinstance(a.outcome, Trap | LimitExceeded | Exited) and a.outcome != b.outcome
@@ -136,12 +137,12 @@ def difference(a: Observation, b: Observation, *, memory_bytes: int = 0) -> str:
         if x.data != y.data:
             return "host-data"
         skip = 0 if x.data is None else 2
-        if _values_differ(x.args[skip:], y.args[skip:], memory_bytes):
+        if _values_differ(x.args[skip:], y.args[skip:], addresses):
             return "host-calls"
     if (
         isinstance(a.outcome, Ok)
         and isinstance(b.outcome, Ok)
-        and _values_differ(a.outcome.values, b.outcome.values, memory_bytes)
+        and _values_differ(a.outcome.values, b.outcome.values, addresses)
     ):
         return "values"
     return ""

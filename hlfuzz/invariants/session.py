@@ -127,6 +127,11 @@ class Session:
         exports = () if self.box.guest.kind == "elf" else info.exports
         return {e.name: self.box.memory(e.name).size for e in exports if e.kind is ExternKind.MEMORY}
 
+    def writable(self) -> tuple[range, ...]:
+        """Where the default memory may be written, by address: all of it, or a native guest's data, stack and
+        heap; () when no memory is exported."""
+        return self.box.memory().writable if self.box.guest.default_memory() else ()
+
     def write(self, data: bytes) -> bool:
         """Writes to the guest's memory from outside, and resets; False where there is no place for that."""
         if self.box.guest.kind == "elf":

@@ -14,7 +14,7 @@ from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.events import Run
 from hlfuzz.invariants.host import Recorder
 from hlfuzz.invariants.interface import Interface
-from hlfuzz.invariants.observe import call_text
+from hlfuzz.invariants.observe import LOWEST_NATIVE_POINTER, LOWEST_POINTER, call_text
 from hlfuzz.invariants.run import run_case
 from hlfuzz.invariants.session import Session
 from hlfuzz.invariants.settings.config import Config
@@ -204,10 +204,13 @@ class Target:
         return self.pristine.digest
 
     @cached_property
-    def memory_bytes(self) -> int:
-        """Size of the default memory, doubled: what the guest's pointers stay below for as long as it grows
-        little."""
-        return 2 * self.session().memory_bytes()
+    def addresses(self) -> range:
+        """What the guest's pointers are: up to twice the default memory, which they stay below for as long as
+        it grows little; a native guest's lie in its program, stack and heap, which never grow."""
+        size = self.session().memory_bytes()
+        if self.guest.kind == "elf":
+            return range(LOWEST_NATIVE_POINTER, size)
+        return range(LOWEST_POINTER, 2 * size)
 
     @property
     def peer(self) -> Target:

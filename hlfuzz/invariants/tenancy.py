@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -171,10 +171,11 @@ def leave_in_use(box: Sandbox, told: Case) -> None:
             if not isinstance(context.try_call(call.function, *call.args), Ok):
                 break
     vectors = [a for c in told.calls for a in c.args if isinstance(a, bytes)]
-    if not told.context and box.guest.kind == "wasm" and box.guest.default_memory() and vectors:
+    if not told.context and box.guest.default_memory() and vectors:
         memory = box.memory()
-        longest = max(vectors, key=len)[: memory.size]
-        memory.write(memory.size - len(longest), longest)
+        for heap in memory.writable[-1:]:
+            longest = max(vectors, key=len)[: len(heap)]
+            memory.write(heap.stop - len(longest), longest)
 
 
 def left_with(target: Target, session: Session) -> str:
@@ -188,15 +189,23 @@ def left_with(target: Target, session: Session) -> str:
 
 def find(session: Session, needles: Needles) -> str:
     """Where one of the needles lies in what a guest in this sandbox may read; "" nowhere. In a micro-VM that
-    is all of its RAM, and under strict reset the mailbox; in-process the exported memories."""
+    is all of its RAM, and under strict reset the mailbox and the registers; in-process the exported memories.
+    """
     box = session.box
     if session.vm is None:
         return _find_in_memories(box, needles)
+    registers: Mapping[str, bytes] | None = None
     for form, needle in needles:
         if (at := box.find_bytes(needle)) is not None:
             return f"{form} at guest address 0x{at:x}"
-        if session.reset == "strict" and (at := box.find_bytes(needle, "mailbox")) is not None:
+        if session.reset != "strict":
+            continue
+        if (at := box.find_bytes(needle, "mailbox")) is not None:
             return f"{form} at 0x{at:x} in the mailbox"
+        registers = box.cpu_state() if registers is None else registers
+        for name, value in registers.items():
+            if needle in value:
+                return f"{form} in the register {name}"
     return ""
 
 

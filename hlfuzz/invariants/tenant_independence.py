@@ -74,7 +74,7 @@ class TenantIndependence(Invariant):
             method = target.interface.method(case.calls[at].function)
             if method is not None and method.stateful and not target.interface.tenant_open:
                 continue  # it may tell of earlier calls, and nothing says where the next tenant begins
-            what = difference(one[at], two[at], memory_bytes=target.memory_bytes)
+            what = difference(one[at], two[at], addresses=target.addresses)
             if not what or any(_is_undecided(slot, seen[at]) for seen in (one, two)):
                 continue
             for calls, seen in ((first, one), (second, two)) * REPEATS:

@@ -40,6 +40,13 @@ class GuestMemory:
         self._check()
         return self._engine.memory_size(self._export)
 
+    @property
+    def writable(self) -> tuple[range, ...]:
+        """The addresses that may be written, ranges in order: all of a Wasm guest's memory; data, stack and
+        heap of a native guest."""
+        self._check()
+        return self._engine.memory_writable(self._export)
+
     def read(self, address: int, length: int) -> bytes:
         """A copy of `length` bytes. A negative address is an i32 above 2 GiB. Raises `UsageError` out of
         range."""

@@ -213,6 +213,16 @@ class Machine:
             raise HlfuzzError(f"memory {memory} cannot be read (micro-VM): {self.message()}")
         return size[0]
 
+    def memory_writable(self, memory: int) -> tuple[range, ...]:
+        """Where that memory may be written, by address."""
+        start, end = ffi.new("uint64_t *"), ffi.new("uint64_t *")
+        found: list[range] = []
+        while (code := lib.hl_mem_writable(self.pointer, memory, end[0], start, end)) == 1:
+            found.append(range(start[0], end[0]))
+        if code < 0:
+            raise HlfuzzError(f"memory {memory} cannot be written (micro-VM): {self.message()}")
+        return tuple(found)
+
     def memory_read(self, memory: int, address: int, length: int) -> bytes | None:
         """A private copy; None when out of range."""
         if max(address, length) >> 64:

@@ -60,6 +60,12 @@ def _typed(name: str, schema: str) -> Target:
     return Target(guest, describe_interface(guest.info, Config()), deadline=0.2, schema=loaded)
 
 
+def _native(export: str) -> Target:
+    import native_leaks
+
+    return native_leaks.target(export)
+
+
 @cache
 def _npm_modules() -> dict[str, bytes]:
     from catalogue import load_all
@@ -84,6 +90,7 @@ def _all() -> Iterator[Clean]:
     yield Clean("network-filter", partial(_example, "network-filter", "filter", "network-filter"))
     native = partial(_example, "native-filter", "native_filter", "network-filter")
     yield Clean("native-filter", native, native=True)
+    yield Clean("native-careful", partial(_native, "careful"), native=True)
     for name in ("filter_raw", "filter_fbs"):
         yield Clean(f"native-{name}", partial(_example, "native-filter", name), native=True)
     for name in ("filter_raw", "filter_fbs", "filter_proto", "filter_cpp"):

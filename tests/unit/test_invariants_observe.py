@@ -42,17 +42,17 @@ def test_the_bytes_of_a_buffer_count_and_not_its_address() -> None:
 def test_two_addresses_are_the_same_answer_only_where_they_can_be_addresses() -> None:
     a, b = Observation(Ok((4096,))), Observation(Ok((4112,)))
     assert difference(a, b) == "values"
-    assert difference(a, b, memory_bytes=65536) == ""
-    assert difference(a, b, memory_bytes=4100) == "values"
-    assert difference(Observation(Ok((1,))), Observation(Ok((2,))), memory_bytes=65536) == "values"
+    assert difference(a, b, addresses=range(1024, 65536)) == ""
+    assert difference(a, b, addresses=range(1024, 4100)) == "values"
+    assert difference(Observation(Ok((1,))), Observation(Ok((2,))), addresses=range(1024, 65536)) == "values"
 
 
 def test_a_packed_result_may_hold_another_address_but_no_other_length() -> None:
     def packed(address: int, length: int) -> Observation:
         return Observation(Ok((address << 32 | length,)))
 
-    assert difference(packed(4096, 5), packed(4112, 5), memory_bytes=65536) == ""
-    assert difference(packed(4096, 5), packed(4112, 6), memory_bytes=65536) == "values"
+    assert difference(packed(4096, 5), packed(4112, 5), addresses=range(1024, 65536)) == ""
+    assert difference(packed(4096, 5), packed(4112, 6), addresses=range(1024, 65536)) == "values"
     assert difference(packed(4096, 5), packed(4112, 5)) == "values"
 
 

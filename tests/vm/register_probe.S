@@ -5,8 +5,7 @@
  *     gcc -c -o probe.o register_probe.S && objcopy -O binary -j .text probe.o probe.elf
  *
  * The file is its own first segment. Everything is at absolute addresses below 2 GiB, so that no register is needed to
- * store the others. It follows the protocol of docs/native-guests.md, for the exit transport only: after the doorbell
- * the request is there. */
+ * store the others. It follows the protocol of docs/native-guests.md; while it waits it changes rax and flags only. */
     .set BASE, 0x200000
     .set DATA, 0x210000          /* what it found: general registers, flags, selectors; at 192 the XSAVE area */
     .set STACK, DATA + 0x1000
@@ -90,12 +89,20 @@ boot:
     movl $0, 0x4004(%r8)
     movl $0, 0x4008(%r8)
     movl $0, 0x400c(%r8)
-    movl $1, 0x4000(%r8)
-    movl $1, %eax
 
-/* The snapshot is taken, and every reset leads, behind this store. */
 answered:
+    movl $1, %eax
+    movabs %eax, MAILBOX + 0x4000
+    movabs MAILBOX + 0x8000, %eax /* the transport */
+    cmpl $1, %eax
+    jne waiting
     movabs %eax, BELL
+/* The snapshot is taken, and every reset leads, somewhere in this loop; with the doorbell to its beginning. */
+waiting:
+    pause
+    movabs MAILBOX, %eax
+    testl %eax, %eax
+    jz waiting
     .set slot, 0
     .irp r, rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15
     movq %\r, DATA + slot
@@ -126,10 +133,6 @@ answered:
     movl %eax, 0x4008(%r8)
     movl $0, 0x4004(%r8)
     movl $0, 0x400c(%r8)
-    testl %esi, %esi
-    jnz 1f
-    movl $1, 0x4000(%r8)
-1:
     movl %esi, DATA + 1024
     fninit
     .rept 8
@@ -151,7 +154,6 @@ answered:
     cmpl $1, DATA + 1024
     je 2f
     ja 3f
-    movl $1, %eax
     jmp answered
 2:
     ud2

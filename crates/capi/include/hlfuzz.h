@@ -405,7 +405,8 @@
 #define HL_FAULT_FORGET_SIZE 128
 
 /**
- * The first page of memory is one with every other sandbox of this process that has this fault.
+ * The first page of memory, of a native guest the last of its heap, is one with every other sandbox of this process that
+ * has this fault.
  */
 #define HL_FAULT_SHARE_PAGE 256
 
@@ -1778,6 +1779,23 @@ int32_t hl_test_meddle(struct hl_sandbox *sandbox,
  * @return 0, or -1 when it is no memory, a call runs, or an argument is NULL.
  */
 int32_t hl_mem_size(struct hl_sandbox *sandbox, uint32_t memory, uint64_t *bytes);
+
+/**
+ * Where a memory may be written: all of a linear memory; data, stack and heap of a native guest, one range after the
+ * other.
+ *
+ * @param sandbox The sandbox, no call running.
+ * @param memory Position in the export list, or HL_DEFAULT_MEMORY.
+ * @param from Address from which to look: 0, then the end of the range before.
+ * @param start Gets the address at which the range begins.
+ * @param end Gets the address behind its last byte.
+ * @return 1, or 0 when there is no other range, or -1 when it is no memory, a call runs, or an argument is NULL.
+ */
+int32_t hl_mem_writable(struct hl_sandbox *sandbox,
+                        uint32_t memory,
+                        uint64_t from,
+                        uint64_t *start,
+                        uint64_t *end);
 
 /**
  * Bytes of a memory, in place.

@@ -175,7 +175,8 @@ pub const HL_FAULT_FORGET_VECTORS: u32 = 32;
 pub const HL_FAULT_FORGET_MXCSR: u32 = 64;
 /// After a reset the host goes on saying how large the default memory was.
 pub const HL_FAULT_FORGET_SIZE: u32 = 128;
-/// The first page of memory is one with every other sandbox of this process that has this fault.
+/// The first page of memory, of a native guest the last of its heap, is one with every other sandbox of this process that
+/// has this fault.
 pub const HL_FAULT_SHARE_PAGE: u32 = 256;
 /// Each reset changes a byte of code.
 pub const HL_FAULT_SPOIL_TEXT: u32 = 512;

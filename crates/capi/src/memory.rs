@@ -41,6 +41,38 @@ pub unsafe extern "C" fn hl_mem_size(sandbox: *mut hl_sandbox, memory: u32, byte
     }
 }
 
+/// Where a memory may be written: all of a linear memory; data, stack and heap of a native guest, one range after the
+/// other.
+///
+/// @param sandbox The sandbox, no call running.
+/// @param memory Position in the export list, or HL_DEFAULT_MEMORY.
+/// @param from Address from which to look: 0, then the end of the range before.
+/// @param start Gets the address at which the range begins.
+/// @param end Gets the address behind its last byte.
+/// @return 1, or 0 when there is no other range, or -1 when it is no memory, a call runs, or an argument is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_mem_writable(
+    sandbox: *mut hl_sandbox,
+    memory: u32,
+    from: u64,
+    start: *mut u64,
+    end: *mut u64,
+) -> i32 {
+    // SAFETY: the C contract.
+    let found = unsafe { sandbox.as_mut() }
+        .and_then(|it| it.sandbox())
+        .and_then(|it| it.writable(export(memory), from).ok());
+    // SAFETY: the C contract.
+    match (found, unsafe { start.as_mut() }, unsafe { end.as_mut() }) {
+        (Some(Some(range)), Some(start), Some(end)) => {
+            (*start, *end) = (range.start, range.end);
+            1
+        }
+        (Some(None), Some(_), Some(_)) => 0,
+        _ => -1,
+    }
+}
+
 /// Bytes of a memory, in place.
 ///
 /// What is there belongs to the guest: copy, then check, then use.

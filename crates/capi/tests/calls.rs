@@ -158,6 +158,17 @@ fn exercise(transport: u32, reset: u32, tracking: u32) {
     let mut size = 0;
     assert_eq!(unsafe { hl_mem_size(it.0, HL_DEFAULT_MEMORY, &mut size) }, 0);
     assert_eq!(size, 65536);
+    let (mut start, mut end) = (9, 0);
+    let writable = |memory, from, start: &mut u64, end: &mut u64| unsafe {
+        hl_mem_writable(it.0, memory, from, start, end)
+    };
+    assert_eq!(writable(HL_DEFAULT_MEMORY, 0, &mut start, &mut end), 1);
+    assert_eq!((start, end), (0, 65536), "all of it");
+    assert_eq!(writable(HL_DEFAULT_MEMORY, 65535, &mut start, &mut end), 1);
+    assert_eq!((start, end), (65535, 65536));
+    assert_eq!(writable(HL_DEFAULT_MEMORY, 65536, &mut start, &mut end), 0);
+    assert_eq!(writable(COUNT, 0, &mut start, &mut end), -1, "a function");
+    assert_eq!(unsafe { hl_mem_writable(it.0, HL_DEFAULT_MEMORY, 0, null_mut(), &mut end) }, -1);
     let mut bytes = [0u8; 5];
     assert_eq!(unsafe { hl_mem_read(it.0, HL_DEFAULT_MEMORY, 100, bytes.as_mut_ptr(), 5) }, 0);
     assert_eq!(&bytes, b"hello");

@@ -25,7 +25,8 @@ pub struct Faults {
     pub forget_mxcsr: bool,
     /// What restores a sandbox after a crash or a deadline leaves x87, SSE and AVX state alone.
     pub forget_vectors_after_crash: bool,
-    /// The first page of memory is one with every other sandbox of this process that has this fault.
+    /// The first page of memory, of a native guest the last of its heap, is one with every other sandbox of this process
+    /// that has this fault.
     pub share_page: bool,
     /// Each reset changes a byte of code.
     pub spoil_text: bool,

@@ -16,7 +16,7 @@ use crate::deadline::{Deadline, Timer, clock};
 use crate::error::{Error, Kind, Result};
 use crate::faults::Faults;
 use crate::host::Tracking;
-use crate::layout::Layout;
+use crate::layout::{Guest, Layout};
 use crate::machine::{Exit, Machine, Track};
 use crate::mapping::Mapping;
 use crate::posted::Queue;
@@ -467,7 +467,13 @@ impl Sandbox {
         }
         if faults.share_page {
             let first = self.layout.writable.first().map_or(0, |range| range.start);
-            let base = if self.first_memory.1 == 0 { first } else { self.first_memory.0 };
+            // of a native guest the heap's end: its data is written by each call, and this page by nobody
+            let last = self.layout.writable.last().map_or(0, |range| range.end - PAGE as u64);
+            let base = match self.layout.guest {
+                Guest::Native => last,
+                _ if self.first_memory.1 == 0 => first,
+                _ => self.first_memory.0,
+            };
             self.ram.share_page(base / PAGE as u64)?;
         }
         Ok(())

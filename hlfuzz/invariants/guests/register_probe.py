@@ -17,18 +17,14 @@ from hlfuzz.sandbox import Sandbox
 
 ELF: Final = zlib.decompress(
     base64.b85decode(
-        b"c-n=NPiPZC6o=o&)fT$2Ipokopb6}Q9QI%!NRh=R&`K71@K`)q1PxehQHxR*5~zj7#wzN;gF-"
-        b">P_8hg^QIOzGdePveqKDLa_Try7^LE~(sYoVlzHfGR-"
-        b"t5l)wmLO^I$>GBEdi%M^}bsf>KEbPR)ldlqDR!VNBc%IecaH4Oh|&6cdTz-"
-        b"_7MB8XWIJc=+hm&4l~f_nYQMTJaY7W0F}85i%U!KJ*bw`&${{_x?@G-4>fszxZNHwet*FD-"
-        b"2D6{IDcjKY6U8@moLJ}P%b+O@N_^sJD}Aj0JggT)kM|(^rhWt``D37yPGN8m3;dvY2!vL4oiw9&Em26ECrSzmWb;_Tqo"
-        b"i>5!Z>hPQ-"
-        b"O0t`q4xVUxpAYSnBVKB>b!b$Y5YsIG0QzbBwyZ@F%xicz_q#$lp^Nn#2|i3Q9M1I!V9JWlj*Tyk2@FA^Or6H|DGn8q2R"
-        b"hv$esR)_^$AO?6tato4Kcy!0cn(Q<jTvbTnErm2T6l`2q@bIpJkM|^+Dx&$Fvb*V_ko^N&u{K&-"
-        b"Td+$ldhW1Q%M{}eMQTp(MqVucwA=@xRHwb_-"
-        b"#y;4l^=^E2ewV#H`rN_vDiQK^YNPw$yW}E;E)IoiQte34vFB92o8zhkO&Tm;E)IoiQte34vFB92o8zhkSNLTG~PGbEAQ"
-        b"N?H|rmzzK&H${T%DA)V)|cl@E>wkIOG+=zEaycxLRmu~){njlDFs#TGV=nJS^F5}Gx_-"
-        b"V9SEG;4%rjpcyefOXBe?of#LPW<k6-I4u2?$}LwWq$$v2uzy"
+        b"c-n=NPiPZC6o=o&)l^*A9CGL(&;<5D4tp?=Ly<)jXk{0A@K`)q1YNM$qAf~UNFWrNHrAjXJSemjuRTYtb`&IdlU_7<spuiKUc`&w"
+        b"pExr+Z)z%%S(fjcot-zkv%js3Pn=B{22e}DX%M|HMppJq@NX-@C>&8E;@+cuquD;LsX-#7K+ikYH!pXH{r3}1b#~R|u3Crasp~{j"
+        b"G0D%od_RD2`qKQuLi`M(<<+|`{fG8QN&9_8+8=7S28`bwFg`sqa|JG5o4OuCICb?hoC^4|V*rl^wDSX6^$fsv51^8$*zZ4fx*Zq0"
+        b"d}(_#jk}z$ex^)Zi^U>IlVnI75|^Y%;>8kCorvm0R41Z35!H#PPDFJgRVQdsILhs+slvx~=s+!{EpgX|h@p^msK!$JZp<Iw0QITA"
+        b"HP@-&BAff_*G&`&^XnNLlC&@-nZ{wsB4#B$%uBj>QqsXu&IvxhBx#{9nZ|RH8Jv`K@Ped^p=1$fB|W^!xdo{lJh*LQm3JBzE(xS@"
+        b"Ss;TA0TWjR9Bc}>c!#4U(p%W^?M(+6@Bg(+E5qfLS+m@hTN1RZ*;4!uam}lZDzMrQ!@kGLb-9iG8%w*%9~8_S@QCamI$Zp$0`rLi"
+        b"!zeI}0>daUi~_?bFpL7jC@_oy!zeI}0>daUi~_?bFpL7jC@?|_JB>Gu&f;r({N?I9t}kL`TtCFR%XKf-Zur)6;GzF?QvMqN{$p)V"
+        b"v_03ht?ik%EwZ4cO;-tYl|Zi%9L&&F0=-6{*Qj~&3m9|B8_B(qU%j4vV*hvZ4+{oP;Q"
     )
 )
 """The assembled program; its source is tests/vm/register_probe.S, and a test assembles it again."""
@@ -38,6 +34,8 @@ _GENERAL: Final = (
     "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp",
     "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rflags",
 )  # fmt: skip
+LOOP: Final = frozenset({"rax", "rip", "rflags"})
+"""What the guest changes while it waits for a call, and the host therefore finds otherwise each time."""
 _SELECTORS: Final = ("cs", "ss", "ds", "es", "fs", "gs")
 _SELECTORS_AT: Final = 136
 _XSAVE_AT: Final = 192
@@ -57,7 +55,7 @@ def register_probe() -> Guest:
 
 def look(box: Sandbox) -> dict[str, bytes]:
     """Registers at the entry of a call, by name, little endian; afterwards the guest has changed them, and
-    the sandbox is reset. The sandbox has the transport "exit"."""
+    the sandbox is reset. With the transport "spin" the guest waits in a loop that changes `LOOP` only."""
     with box.context() as context:
         address = context.call("look")
         assert isinstance(address, int)

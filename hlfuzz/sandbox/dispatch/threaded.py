@@ -131,6 +131,9 @@ class ThreadedEngine:
     def memory_size(self, memory: Export) -> int:
         return self._look(lambda: self._engine.memory_size(memory))
 
+    def memory_writable(self, memory: Export) -> tuple[range, ...]:
+        return self._look(lambda: self._engine.memory_writable(memory))
+
     def memory_read(self, memory: Export, address: int, length: int) -> bytes | None:
         return self._look(lambda: self._engine.memory_read(memory, address, length))
 

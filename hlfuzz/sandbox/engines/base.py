@@ -151,6 +151,10 @@ class Engine(Protocol):
         """Bytes of an exported memory."""
         ...
 
+    def memory_writable(self, memory: Export) -> tuple[range, ...]:
+        """Where an exported memory may be written, by address."""
+        ...
+
     def memory_read(self, memory: Export, address: int, length: int) -> bytes | None:
         """A copy of guest memory; None when out of range."""
         ...

@@ -167,6 +167,9 @@ class KvmEngine:
     def memory_size(self, memory: Export) -> int:
         return self._machine.memory_size(self._position(memory))
 
+    def memory_writable(self, memory: Export) -> tuple[range, ...]:
+        return self._machine.memory_writable(self._position(memory))
+
     def memory_read(self, memory: Export, address: int, length: int) -> bytes | None:
         return self._machine.memory_read(self._position(memory), address, length)
 

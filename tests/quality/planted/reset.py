@@ -38,15 +38,15 @@ FILLS = """(module (memory (export "memory") 1)
 
 @contextmanager
 def damaged(
-    wat: str,
+    guest: str | Callable[[], Target],
     fault: str,
     *,
     kinds: tuple[str, ...] = ("wasm", "elf"),
     levels: tuple[str, ...] = ("memory", "strict"),
     sound: tuple[str, ...] = (),
 ) -> Iterator[Target]:
-    """Every micro-VM that runs a guest of these kinds at these reset levels has this fault of
-    `hl_test_fault`, but those of the roles `sound`."""
+    """A target on this guest (WAT, or what opens one), where every micro-VM that runs a guest of these kinds
+    at these reset levels has this fault of `hl_test_fault`, but those of the roles `sound`."""
     from hlfuzz.vmm.library import lib
 
     make, clone, open_target = KvmEngine.__init__, Template.clone, Target.open
@@ -63,10 +63,10 @@ def damaged(
         opening["role"] = "clone" if options.get("snapshot") else roles[next(opened) % len(roles)]
         return open_target(self, **options)
 
-    def make_damaged(self: KvmEngine, guest: Guest, host: Any, machine: Machine, *options: Any) -> None:
-        make(self, guest, host, machine, *options)
+    def make_damaged(self: KvmEngine, loaded: Guest, host: Any, machine: Machine, *options: Any) -> None:
+        make(self, loaded, host, machine, *options)
         boots = len(options) < 2  # it has no limits yet
-        chosen = guest.kind in kinds and opening["level"] in levels and opening["role"] not in sound
+        chosen = loaded.kind in kinds and opening["level"] in levels and opening["role"] not in sound
         if not boots and chosen:
             assert lib.hl_test_fault(machine.pointer, bits) == lib.HL_DONE
 
@@ -75,7 +75,7 @@ def damaged(
         patch.object(Template, "clone", clone_noted),
         patch.object(Target, "open", open_noted),
         patch.object(KvmEngine, "__init__", make_damaged),
-        guests.target(wat, "kvm") as target,
+        guests.target(guest, "kvm") if isinstance(guest, str) else guest() as target,
     ):
         yield target
 

@@ -65,6 +65,21 @@ impl Sandbox {
         Ok(self.ram.range(base + ptr, len))
     }
 
+    /// The first range of a memory, at `from` or behind it, that the guest itself may write: all of a linear memory, or
+    /// data, stack and heap of a native guest.
+    pub fn writable(
+        &mut self,
+        export: Option<u32>,
+        from: u64,
+    ) -> std::result::Result<Option<Range<u64>>, Status> {
+        let (_, size) = self.memory_range(export)?;
+        let rest = |range: &Range<u64>| (from < range.end).then(|| range.start.max(from)..range.end);
+        Ok(match self.layout.guest {
+            Guest::Native => self.layout.writable.iter().find_map(rest),
+            _ => rest(&(0..size)),
+        })
+    }
+
     /// Writes to a memory of the guest. False: out of range, or not writable for a native guest; nothing was written.
     pub fn write(
         &mut self,

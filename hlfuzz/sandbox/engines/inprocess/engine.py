@@ -129,6 +129,10 @@ class InProcessEngine:
         instance = self._live()
         return instance.memory(memory).data_len(instance.store)
 
+    def memory_writable(self, memory: Export) -> tuple[range, ...]:
+        size = self.memory_size(memory)
+        return (range(size),) if size else ()
+
     def memory_read(self, memory: Export, address: int, length: int) -> bytes | None:
         instance = self._live()
         mem = instance.memory(memory)
