@@ -111,7 +111,7 @@ FAULTS = (
     _platform(
         "native-neighbours-page-can-be-read",
         "memory-isolation",
-        "two sandboxes of a native guest have a page of data in common, and the guest writes nothing there",
+        "two sandboxes of a native guest have a page of heap in common, and the guest writes nothing there",
         _damaged("nothing", "SHARE_PAGE", sound=("clone",)),
     ),
     _platform(
