@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fcntl import LOCK_EX, flock
+from pathlib import Path
 
 import pytest
 import wasmtime
@@ -28,9 +30,10 @@ def wat(text: str) -> bytes:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Installs the programs of the chosen tests, before any of their time limits runs."""
     if not session.config.option.collectonly:
-        install(
-            name for item in session.items for mark in item.iter_markers("programs") for name in mark.args
-        )
+        wanted = [n for item in session.items for mark in item.iter_markers("programs") for n in mark.args]
+        with Path(__file__).open() as lock:
+            flock(lock, LOCK_EX)  # of two workers of pytest-xdist one installs, and the other finds it done
+            install(wanted)
 
 
 @pytest.fixture(params=["kvm", "inprocess"])
