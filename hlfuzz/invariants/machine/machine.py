@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hlfuzz.invariants.machine.boxes import BoxRules
-from hlfuzz.invariants.machine.calls import CallRules
+from hlfuzz.invariants.machine.dispatched import DispatchRules
+from hlfuzz.invariants.machine.pools import PoolRules
 
 
-class SandboxMachine(BoxRules, CallRules):
+class SandboxMachine(PoolRules, DispatchRules):
     """Any interleaving of opening, cloning, leasing, calling, failing, writing from outside, contexts,
     snapshots, resets, misuse, returns and closing agrees with a model in plain Python.
 

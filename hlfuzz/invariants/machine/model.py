@@ -6,15 +6,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from hlfuzz.errors import ContextBusy, ContextFinished, HlfuzzError, SandboxClosed
+from hlfuzz.errors import ContextBusy, ContextFinished, HlfuzzError, SandboxClosed, UsageError, WrongThread
 from hlfuzz.invariants.experiments.slate import Place
 
 PAGE_BYTES: Final = 65536
 
 Failing: TypeAlias = Literal["trap", "spin", "ask"]
 """A call that fails: it traps, does not end, or has a host function that raises."""
-Refusal: TypeAlias = type[HlfuzzError] | None
-"""What a use must raise; None: it must work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """That a use is refused: with exactly this error, whose message has these words."""
+
+    error: type[HlfuzzError]
+    words: str
+
+
+Refusal: TypeAlias = Refused | None
+"""How a use must be refused; None: it must work."""
+
+CLOSED: Final = Refused(SandboxClosed, "sandbox is closed")
+RETURNED: Final = Refused(SandboxClosed, "sandbox went back to its pool")
+CONTEXT_OPEN: Final = Refused(ContextBusy, "a call context is open")
+CALL_OPEN: Final = Refused(ContextBusy, "a dispatched call is in progress")
+IN_HOST: Final = Refused(ContextBusy, "a call is in progress (in a host function)")
+LATE_CALLER: Final = Refused(UsageError, "Caller used after its host function returned")
+FINISHED: Final = Refused(ContextFinished, "call context is finished")
+OTHER_THREAD: Final = Refused(WrongThread, "from a thread that did not open it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +59,8 @@ class BoxModel:
 
     start: Notes = Notes()
     is_leased: bool = False
+    from_file: bool = False
+    """Its snapshot was loaded from a file."""
     is_closed: bool = False
     context: ContextModel | None = None
 
@@ -50,8 +71,8 @@ class BoxModel:
     def refusal(self) -> Refusal:
         """Of a call of the sandbox itself."""
         if self.is_closed:
-            return SandboxClosed
-        return ContextBusy if self.context is not None else None
+            return RETURNED if self.is_leased else CLOSED
+        return CONTEXT_OPEN if self.context is not None else None
 
     def write(self, place: Place, value: int) -> None:
         """A call in a context, or the host, has written this."""
@@ -90,19 +111,22 @@ class ContextModel:
 
     box: BoxModel
     is_finished: bool = False
-    is_poisoned: bool = False
+    poison: str = ""
+    """The function whose call has failed."""
 
     @property
     def refusal(self) -> Refusal:
         """Of a call."""
-        if self.is_finished or (self.is_poisoned and not self.box.is_closed):
-            return ContextFinished
-        return SandboxClosed if self.box.is_closed else None
+        if self.is_finished:
+            return FINISHED
+        if self.box.is_closed:
+            return self.box.refusal
+        return Refused(ContextFinished, f"poisoned by {self.poison!r}") if self.poison else None
 
     @property
     def warns_when_left(self) -> bool:
         """Whether leaving its block now is a mistake that is told."""
-        return not (self.is_finished or self.is_poisoned or self.box.is_closed)
+        return not (self.is_finished or self.poison or self.box.is_closed)
 
     def finish(self) -> None:
         """It has ended; again does nothing."""

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 import warnings
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from threading import get_ident
 from typing import Final, TypeVar
 
-from hlfuzz.errors import HlfuzzError, HlfuzzWarning
+from hypothesis import reject
+
+from hlfuzz.errors import GuestTimeout, HlfuzzError, HlfuzzWarning
 from hlfuzz.invariants.experiments.lab import Lab
 from hlfuzz.invariants.experiments.slate import NOTE_ADDRESS, Place
+from hlfuzz.invariants.machine.homes import Home
 from hlfuzz.invariants.machine.model import BoxModel, ContextModel, Failing, Notes, Refusal
 from hlfuzz.model import HostError, Outcome, Timeout, Trap
 from hlfuzz.sandbox import CallContext, Caller, Sandbox, Snapshot
 
 T = TypeVar("T")
 
-OUTCOMES: Final[dict[Failing, type]] = {"trap": Trap, "spin": Timeout, "ask": HostError}
+NO_ANSWER: Final = "no answer"
 
 
 @dataclass(eq=False)
@@ -30,10 +35,11 @@ class Context:
 
 @dataclass(eq=False)
 class Box:
-    """A sandbox and its model, its open context, and those that were."""
+    """A sandbox and its model, where it lives, its open context, and those that were."""
 
     real: Sandbox
     model: BoxModel
+    home: Home
     context: Context | None = None
     old: list[Context] = field(default_factory=list[Context])
 
@@ -48,8 +54,20 @@ class Box:
     def host_writes(self, value: int) -> None:
         """The host notes this in memory, through the context if one is open."""
         data = value.to_bytes(4, "little")
-        agree("a write by the host", None, lambda: self.caller.memory().write(NOTE_ADDRESS, data))
+        self.agree("a write by the host", None, lambda: self.caller.memory().write(NOTE_ADDRESS, data))
         self.model.write(Place.MEMORY, value)
+
+    def agree(self, what: str, refusal: Refusal, use: Callable[[], T]) -> T | None:
+        """As `agree`, where the sandbox lives."""
+        return (
+            self.home.run(self.real, lambda: agree(what, refusal, use))
+            if not self.model.is_closed
+            else (self.home.make(lambda: agree(what, refusal, use)))
+        )
+
+    def agree_warned(self, what: str, wanted: bool, use: Callable[[], object]) -> None:
+        """As `agree_warned`, where the sandbox lives."""
+        self.home.run(self.real, lambda: agree_warned(what, wanted, use))
 
     def called(self) -> None:
         """A call has ended: outside a context a reset follows."""
@@ -70,6 +88,7 @@ class State:
 
     real: Snapshot
     notes: Notes
+    from_file: bool = False
 
     def __repr__(self) -> str:
         return "a snapshot"
@@ -82,31 +101,49 @@ class Host:
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         lab.answer = self._answer
+        self.waiting = Lab(lab.engine, lab.reset, lab.told, self._answer_later)
+        """Opens sandboxes whose host function is a coroutine: for `dispatch="asyncio"`."""
         self._in_call = False
         self.fails = False
         """Whether it raises."""
+        self.inside: Callable[[], object] | None = None
+        """What it does besides."""
+        self.caller: Caller | None = None
+        """What it was given last."""
         self.wrong = ""
         """What it has seen that should not be."""
 
     def _answer(self, caller: Caller, value: int) -> int:
         if not self._in_call:
             self._note(f"the host function ran while no call was in progress, and was told {value}")
+        self.caller = caller
+        if self.inside is not None:
+            self.inside()
         if self.fails:
-            raise ArithmeticError(f"no answer to {value}")
+            raise ArithmeticError(f"{NO_ANSWER} to {value}")
         return 2 * value
 
-    def during(self, count: int, use: Callable[[], T]) -> T:
-        """What a call gives during which it must be told 1, 2, … `count`."""
+    def _answer_later(self, caller: Caller, value: int) -> Awaitable[int]:
+        async def answer() -> int:
+            await asyncio.sleep(0)
+            return self._answer(caller, value)
+
+        return answer()
+
+    def during(self, home: Home, use: Callable[[], T], *counts: int) -> T:
+        """What calls give, during which it must be told 1, 2, … `count` for each of `counts`: in this order
+        when it is one."""
         self._lab.told.clear()
         self._in_call = True
         try:
             return use()
         finally:
             self._in_call = False
-            wanted = list(range(1, count + 1))
-            if self._lab.values != wanted:
-                self._note(f"the host function was told {self._lab.values}, and the guest says {wanted}")
-            if any(thread != get_ident() for _, thread in self._lab.told):
+            wanted = [value for count in counts for value in range(1, count + 1)]
+            values = self._lab.values
+            if values != wanted and (len(counts) < 2 or Counter(values) != Counter(wanted)):
+                self._note(f"the host function was told {values}, and the guest says {wanted}")
+            if any(thread != home.ident for _, thread in self._lab.told):
                 self._note("the host function ran in another thread than the caller's")
 
     def _note(self, wrong: str) -> None:
@@ -115,24 +152,34 @@ class Host:
 
 def agree(what: str, refusal: Refusal, use: Callable[[], T]) -> T | None:
     """What `use()` gives, if it must work; None when it was refused as it must be."""
-    wanted = "work" if refusal is None else f"raise {refusal.__name__}"
+    wanted = "work" if refusal is None else f"raise {refusal.error.__name__} ({refusal.words})"
+    start = time.monotonic()
     try:
         given = use()
     except HlfuzzError as error:
-        if refusal is not None and isinstance(error, refusal):
+        if refusal is not None and type(error) is refusal.error and refusal.words in str(error):
             return None
+        if refusal is None and isinstance(error, GuestTimeout):
+            _had_its_time(start, error.outcome)
         raise AssertionError(f"{what} must {wanted}, and raised {type(error).__name__}: {error}") from error
     assert refusal is None, f"{what} must {wanted}, and worked"
     return given
 
 
-def agree_warned(what: str, wanted: bool, refusal: Refusal, use: Callable[[], object]) -> None:
-    """As `agree`; and it must warn, or must not."""
+def agree_warned(what: str, wanted: bool, use: Callable[[], object]) -> None:
+    """It must work; and it must warn, or must not."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        agree(what, refusal, use)
+        agree(what, None, use)
     warned = any(issubclass(w.category, HlfuzzWarning) for w in caught)
     assert warned == wanted, f"{what} must {'' if wanted else 'not '}warn, and did{' not' if wanted else ''}"
+
+
+def _had_its_time(start: float, outcome: Outcome) -> None:
+    """Gives the sequence up when a call that should end was stopped at its deadline and no sooner: that is a
+    busy machine."""
+    if isinstance(outcome, Timeout) and time.monotonic() - start >= outcome.deadline_us / 1e6:
+        reject()
 
 
 def agree_read(what: str, notes: Notes, place: Place, found: object) -> None:
@@ -141,20 +188,34 @@ def agree_read(what: str, notes: Notes, place: Place, found: object) -> None:
     assert found == wanted, f"{what} reads {found} from {place.name.lower()}, where {wanted} must be"
 
 
-def agree_outcome(what: str, how: Failing, outcome: Outcome | None) -> None:
-    """A call that must fail has failed in its way."""
-    assert isinstance(outcome, OUTCOMES[how]), f"{what} must end in {OUTCOMES[how].__name__}: {outcome}"
+def agree_outcome(what: str, how: Failing, use: Callable[[], Outcome]) -> None:
+    """A call that must fail has failed in its way, and says what it was."""
+    start = time.monotonic()
+    outcome = use()
+    match how, outcome:
+        case "trap", Trap("unreachable"):
+            return
+        case "ask", HostError("env.tell", message, ArithmeticError()) if NO_ANSWER in message:
+            return
+        case "spin", Timeout(deadline_us) if time.monotonic() - start >= deadline_us / 1e6:
+            return
+        case _:
+            if how != "spin":
+                _had_its_time(start, outcome)
+    raise AssertionError(f"{what} must end as {how} does, and ended so: {outcome}")
 
 
 def agree_seen(box: Box) -> None:
     """What the host sees of the state from outside."""
-    if box.model.is_closed:
-        return
-    notes = box.model.now
-    memory = box.real.memory()
+    if not box.model.is_closed:
+        box.home.run(box.real, lambda: _agree_seen(box.real, box.model.now))
+
+
+def _agree_seen(real: Sandbox, notes: Notes) -> None:
+    memory = real.memory()
     seen = int.from_bytes(memory.read(NOTE_ADDRESS, 4), "little")
     wanted = notes.values[Place.MEMORY]
     assert seen == wanted, f"the host reads {seen} from memory, where {wanted} must be"
-    seen, wanted = box.real.globals["page"], notes.values[Place.GLOBAL]
+    seen, wanted = real.globals["page"], notes.values[Place.GLOBAL]
     assert seen == wanted, f"the host reads {seen} from a global, where {wanted} must be"
     assert memory.size == notes.memory_bytes, f"memory has {memory.size} bytes, not {notes.memory_bytes}"
