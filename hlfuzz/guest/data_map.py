@@ -93,9 +93,21 @@ def _exported_memories(data: bytes) -> dict[str, int]:
     return found
 
 
+def segment_contents(wasm: bytes) -> Iterator[bytes]:
+    """The bytes of each data segment of a validated module, up to the first whose offset is computed."""
+    return (content for _, _, _, content in _entries(section(wasm, _DATA) or b""))
+
+
 def _segments(data: bytes, names: dict[int, str]) -> Iterator[Segment]:
-    """Active segments at constant offsets. One whose offset is computed ends the list: where the next one
-    begins is not known without reading code."""
+    """Active segments at constant offsets."""
+    for index, memory, offset, content in _entries(data):
+        if offset is not None:
+            yield Segment(index, memory, offset, len(content), names.get(index, ""))
+
+
+def _entries(data: bytes) -> Iterator[tuple[int, int, int | None, bytes]]:
+    """Index, memory, constant offset if it has one, and bytes of each segment. One whose offset is computed
+    ends the list: where the next one begins is not known without reading code."""
     reader = Reader(data)
     for index in range(reader.number() if data else 0):
         kind = reader.number()
@@ -112,10 +124,7 @@ def _segments(data: bytes, names: dict[int, str]) -> Iterator[Segment]:
                 return
             if reader.byte() != _END:
                 return
-        length = reader.number()
-        reader.take(length)
-        if offset is not None:
-            yield Segment(index, memory, offset, length, names.get(index, ""))
+        yield index, memory, offset, reader.take(reader.number())
 
 
 def _data_names(data: bytes) -> dict[int, str]:

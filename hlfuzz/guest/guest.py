@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from hlfuzz.errors import ModuleError, UsageError
+from hlfuzz.guest.dictionary import Dictionary, read_dictionary
 from hlfuzz.guest.inspect import handshake_note, module_info
 from hlfuzz.guest.limits import DEFAULT_MEMORY_BYTES, PAGE, Limits
 from hlfuzz.guest.sections import custom_section
@@ -108,6 +110,11 @@ class Guest:
     def info(self) -> ModuleInfo:
         """What the inspector found."""
         return self._info
+
+    @cached_property
+    def dictionary(self) -> Dictionary:
+        """Words and numbers that its own bytes hold, for inputs that it may know."""
+        return read_dictionary(self._data, self._kind)
 
     @property
     def limits(self) -> Limits:
