@@ -13,11 +13,12 @@ from typing import Final, Protocol
 from hlfuzz.errors import UsageError
 from hlfuzz.fuzz.executor import Executor
 from hlfuzz.fuzz.finding import SavedFinding
-from hlfuzz.fuzz.mutate import MAX_INPUT_BYTES, Mutator
 from hlfuzz.fuzz.store import Store
 from hlfuzz.fuzz.triage import Triage
 from hlfuzz.invariants import Case, Fault, Target
 from hlfuzz.invariants.generate import Generator
+from hlfuzz.invariants.inputs.mutate import MAX_INPUT_BYTES
+from hlfuzz.invariants.inputs.source import Inputs
 
 HYPOTHESIS_BATCH: Final = 50
 """Cases that Hypothesis draws at a time: about a tenth of a second."""
@@ -93,9 +94,8 @@ class Campaign:
         self._pool = [s[:MAX_INPUT_BYTES] for s in dict.fromkeys((*target.seeds, *store.inputs()))][:MAX_POOL]
         self._triage = Triage(target, store, seed=self.seed)
         self._executor = Executor(target)
-        self._generator = Generator(
-            target.interface, self._rng, vectors=Mutator(self._rng, self._pool).vector
-        )
+        inputs = Inputs(self._rng, dictionary=target.guest.dictionary, pool=self._pool)
+        self._generator = Generator(target.interface, self._rng, inputs)
         self._cases = 0
         self._interrupted = False
         self._started = 0.0

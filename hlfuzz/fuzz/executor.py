@@ -10,8 +10,8 @@ from hlfuzz.fuzz.crash import first_crash
 from hlfuzz.invariants import INVARIANTS, Case, Fault, Invariant, Observation, Target
 from hlfuzz.invariants.context_dependence import ContextDependence
 from hlfuzz.invariants.generate import Generator
-from hlfuzz.invariants.observe import outcome_key
-from hlfuzz.model import Call, Ok
+from hlfuzz.invariants.inputs.novelty import behaviour
+from hlfuzz.model import Call
 
 MAX_BEHAVIOURS: Final = 20_000
 """Behaviours remembered; beyond, nothing counts as new."""
@@ -78,26 +78,8 @@ class Executor:
         for call, observation in zip(calls, observations, strict=False):
             if not call.args or not isinstance(data := call.args[0], bytes):
                 continue
-            behaviour = _behaviour(call, observation)
-            if behaviour not in self._seen and len(self._seen) < MAX_BEHAVIOURS:
-                self._seen.add(behaviour)
+            shown = behaviour(call, observation)
+            if shown not in self._seen and len(self._seen) < MAX_BEHAVIOURS:
+                self._seen.add(shown)
                 found.append(data)
         return tuple(found)
-
-
-def _behaviour(call: Call, observation: Observation) -> tuple[object, ...]:
-    """What kind of thing a call did: exact for small results, by magnitude for others and for buffer
-    sizes."""
-    outcome = observation.outcome
-    if isinstance(outcome, Ok):
-        result: tuple[object, ...] = tuple(
-            (v if -16 <= v <= 16 else v.bit_length()) if isinstance(v, int) else type(v).__name__
-            for v in outcome.values
-        )
-    else:
-        result = outcome_key(outcome)
-    shape = tuple(
-        (c.function, len(c.data).bit_length() if c.data is not None else -1)
-        for c in observation.host_calls[:8]
-    )
-    return (call.function, result, shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hlfuzz.guest.allocator import CONVENTIONS, Allocator, find_allocator
+from hlfuzz.guest.dictionary import Dictionary
 from hlfuzz.guest.guest import HANDSHAKE, Guest
 from hlfuzz.guest.limits import CallLimits, Limits
 from hlfuzz.guest.native_header import native_include
@@ -13,6 +14,7 @@ __all__ = [
     "HANDSHAKE",
     "Allocator",
     "CallLimits",
+    "Dictionary",
     "Guest",
     "Limits",
     "find_allocator",

@@ -191,11 +191,14 @@ class Invariant(ABC):
         deadline = time.monotonic() + budget.seconds
         runs = 0
         unsure: list[Verdict] = []
-        for case in self.cases(target, Generator(target.interface, rng, target.seeds)):
+        generator = Generator.of(target, rng)
+        for case in self.cases(target, generator):
             if runs and (runs >= budget.runs or time.monotonic() >= deadline):
                 break
             runs += 1
-            if (fault := self.probe(target, case)) is None:
+            with target.heard_by(generator.note):
+                fault = self.probe(target, case)
+            if fault is None:
                 continue
             verdict = self.confirm(target, fault, runs)
             if verdict.fault is None or (verdict.status is Status.VIOLATED and not unsure):
@@ -223,7 +226,10 @@ class Invariant(ABC):
         of that."""
         if self.subject is Subject.PLATFORM or target.seeds or target.schema or not target.interface.vectors:
             return ""
-        return "only random bytes were tried: give inputs that the guest understands (a corpus), or a schema"
+        return (
+            "only inputs guessed from the guest's own bytes were tried: give some that it understands "
+            "(a corpus), or a schema"
+        )
 
     def confirm(self, target: Target, fault: Fault, runs: int) -> Verdict:
         """The verdict on a fault: violated with the smallest case if it shows again under strict reset, and

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from hlfuzz.invariants import values
 from hlfuzz.invariants.case import Case, Secret
+from hlfuzz.invariants.inputs.mutate import insert, length_fields
+from hlfuzz.invariants.inputs.source import Inputs
 from hlfuzz.invariants.interface import Interface, Method
 from hlfuzz.model import Call
 
 if TYPE_CHECKING:
+    from hlfuzz.invariants.observe import Observation
+    from hlfuzz.invariants.target import Target
     from hlfuzz.invariants.typed.source import TypedSource
 
 SECRET_BYTES: Final = 32
@@ -34,23 +35,27 @@ chance."""
 class Generator:
     """Makes cases from a random source; the same seed makes the same cases.
 
-    `vectors` makes one byte vector; the campaign puts its mutator here.
+    `inputs` makes the arguments; the campaign has one with its corpus. Without it they have no meaning.
     """
 
-    def __init__(
-        self,
-        interface: Interface,
-        rng: Random,
-        seeds: tuple[bytes, ...] = (),
-        vectors: Callable[[], bytes] | None = None,
-    ) -> None:
+    def __init__(self, interface: Interface, rng: Random, inputs: Inputs | None = None) -> None:
         self._interface = interface
         self._rng = rng
-        self._vector = vectors or (lambda: values.vector(rng, seeds))
+        self._inputs = inputs = inputs or Inputs(rng)
         self._methods = interface.methods
         self._judged = tuple(m for m in interface.methods if m.judged)
         self._vectors = interface.vectors
-        self._typed = _typed_source(interface, rng, seeds, vectors)
+        self._typed = _typed_source(interface, rng, inputs)
+
+    @classmethod
+    def of(cls, target: Target, rng: Random) -> Generator:
+        """One whose arguments are made of the target's seeds and its guest's dictionary."""
+        return cls(target.interface, rng, Inputs(rng, target.seeds, target.guest.dictionary))
+
+    def note(self, call: Call, observation: Observation) -> None:
+        """Learn from what a call did."""
+        if self._typed is None:
+            self._inputs.note(call, observation)
 
     @property
     def methods(self) -> tuple[Method, ...]:
@@ -63,11 +68,10 @@ class Generator:
 
     def call(self, method: Method) -> Call:
         """One call with generated arguments."""
-        rng = self._rng
         if self._typed is not None:
             return self._typed.call(method.name)
-        scalars = tuple(values.scalar(rng, t) for t in method.scalars)
-        return Call(method.name, (self._vector(), *scalars) if method.vector else scalars)
+        scalars = tuple(self._inputs.scalar(t) for t in method.scalars)
+        return Call(method.name, (self._inputs.vector(), *scalars) if method.vector else scalars)
 
     def single(self) -> Case:
         """One call outside a context. Byte-vector methods come up four times as often as others."""
@@ -148,9 +152,13 @@ class Generator:
         first = self.call(method)
         data = first.args[0]
         assert isinstance(data, bytes)
-        if len(data) < SECRET_BYTES:  # behind a short command it stays one
-            data += bytes(SECRET_BYTES)
-            first = Call(first.function, (data, *first.args[1:]))
+        if len(data) < 2 * SECRET_BYTES:
+            # Room of its own: what is so short may be all head, and lose its meaning under the secret.
+            cut = rng.randrange(len(data) + 1)
+            longer = bytearray(data)
+            insert(longer, cut, one, length_fields(data))
+            first = Call(first.function, (bytes(longer), *first.args[1:]))
+            return first, Secret(at, cut, SECRET_BYTES, one, other)
         size = len(data)
         offset = rng.randrange(size - SECRET_BYTES + 1)
         length = SECRET_BYTES if rng.random() < 0.5 else rng.randrange(SECRET_BYTES, size - offset + 1)
@@ -171,12 +179,10 @@ def _of_two_lengths(call: Call, slot: Secret) -> tuple[Call, Secret]:
     return wider, replace(slot, length=slot.length + CUT_BYTES, second=slot.first, cut=CUT_BYTES)
 
 
-def _typed_source(
-    interface: Interface, rng: Random, seeds: tuple[bytes, ...], vectors: Callable[[], bytes] | None
-) -> TypedSource | None:
+def _typed_source(interface: Interface, rng: Random, inputs: Inputs) -> TypedSource | None:
     if interface.typed is None:
         return None
     # Imported here: it loads Hypothesis, which a target without a schema has no use for.
     from hlfuzz.invariants.typed.source import TypedSource
 
-    return TypedSource(interface.typed, rng, vectors or (partial(rng.choice, seeds) if seeds else None))
+    return TypedSource(interface.typed, rng, inputs.content if inputs.has_content else None)

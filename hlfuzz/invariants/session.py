@@ -26,10 +26,13 @@ class Session:
         reset: Literal["strict", "memory"] = "memory",
         on_close: Callable[[Session], None] = lambda session: None,
         typed: Typed | None = None,
+        on_call: Callable[[Call, Observation], None] = lambda call, seen: None,
     ) -> None:
-        """`on_close` is called once, when it is closed; `typed` is the schema that calls are made by."""
+        """`on_close` is called once, when it is closed, `on_call` after each call that is observed; `typed`
+        is the schema that calls are made by."""
         self.box = box
         self._on_close = on_close
+        self._on_call = on_call
         self.reset: Literal["strict", "memory"] = reset
         self.calls = 0
         self.recorder = recorder
@@ -80,7 +83,9 @@ class Session:
         """`perform`, with the host calls that were made."""
         outcome = self.perform(place, call)
         self._check(outcome)
-        return Observation(outcome, self.recorder.take())
+        seen = Observation(outcome, self.recorder.take())
+        self._on_call(call, seen)
+        return seen
 
     def take(self) -> tuple[HostCall, ...]:
         """Host calls since the last call was made: there should be none."""

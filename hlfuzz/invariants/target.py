@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import TracebackType
@@ -14,7 +15,7 @@ from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.events import Run
 from hlfuzz.invariants.host import Recorder
 from hlfuzz.invariants.interface import Interface
-from hlfuzz.invariants.observe import LOWEST_NATIVE_POINTER, LOWEST_POINTER, call_text
+from hlfuzz.invariants.observe import LOWEST_NATIVE_POINTER, LOWEST_POINTER, Observation, call_text
 from hlfuzz.invariants.run import run_case
 from hlfuzz.invariants.session import Session
 from hlfuzz.invariants.settings.config import Config
@@ -95,6 +96,7 @@ class Target:
         self._peer: Target | None = None
         self._keep: dict[str, Closable] = {}
         self._closed_calls = 0
+        self._listener: Callable[[Call, Observation], None] | None = None
 
     def open(
         self,
@@ -115,13 +117,26 @@ class Target:
         options |= {"deadline": deadline or self.deadline, "trace": trace, "evidence": evidence}
         box = Sandbox(self.guest, recorder.providers, snapshot=snapshot, dispatch=dispatch, **options)
         self.engine = box.engine  # "auto" was decided: no later sandbox may be on another one
-        session = Session(box, recorder, options["reset"], self._closed, self.interface.typed)
+        session = Session(box, recorder, options["reset"], self._closed, self.interface.typed, self._called)
         self._open.add(session)
         return session
 
     def _closed(self, session: Session) -> None:
         self._open.discard(session)
         self._closed_calls += session.calls
+
+    def _called(self, call: Call, seen: Observation) -> None:
+        if self._listener is not None:
+            self._listener(call, seen)
+
+    @contextmanager
+    def heard_by(self, listener: Callable[[Call, Observation], None]) -> Generator[None]:
+        """Meanwhile the listener is told of each call that is observed in a sandbox of the target."""
+        self._listener = listener
+        try:
+            yield
+        finally:
+            self._listener = None
 
     def open_pool(self, *, reset: Reset = "memory") -> tuple[Pool, Recorder]:
         """A pool of one sandbox, and what its host functions see. Raises as `open`."""

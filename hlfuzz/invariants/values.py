@@ -10,6 +10,10 @@ from hlfuzz.model import Float32, Float64, ValType, Value
 
 MAX_VECTOR_BYTES: Final = 4096
 
+_SIZES: Final = (0, 1, 2, 4, 15, 16, 31, 64, 255, 256, 1024)
+_SIGNS: Final = bytes(b' 0123456789abcdefGET/:\r\n"{}\t=\\_-'[i % 32] for i in range(256))
+"""A sign of text for each byte."""
+
 _F32_BITS: Final = (
     0,
     1,
@@ -47,6 +51,11 @@ def integer(rng: Random, bits: int) -> int:
         value = (1 << rng.randrange(bits)) + rng.randrange(-1, 2)
     else:
         value = rng.getrandbits(bits)
+    return wrapped(value, bits)
+
+
+def wrapped(value: int, bits: int) -> int:
+    """The signed integer of `bits` bits that an integer is in two's complement."""
     value &= (1 << bits) - 1
     return value - (1 << bits) if value >> (bits - 1) else value
 
@@ -64,21 +73,15 @@ def scalar(rng: Random, type_: ValType) -> Value:
     return rng.randbytes(16)
 
 
-def vector(rng: Random, seeds: tuple[bytes, ...]) -> bytes:
-    """A byte vector: a seed, a seed cut or with a byte changed, a length-prefixed block, text, or random
-    bytes."""
+def vector(rng: Random) -> bytes:
+    """A byte vector without meaning: random bytes, alone or behind their length, or signs of text."""
     kind = rng.randrange(10)
-    if seeds and kind < 7:
-        data = rng.choice(seeds)
-        if kind < 4 or not data:
-            return data
-        at = rng.randrange(len(data))
-        return data[:at] if kind == 4 else data[:at] + bytes([rng.getrandbits(8)]) + data[at + 1 :]
-    size = rng.choice((0, 1, 2, 4, 15, 16, 31, 64, 255, 256, 1024, rng.randrange(MAX_VECTOR_BYTES)))
-    if kind < 8:
+    at = rng.randrange(len(_SIZES) + 1)
+    size = _SIZES[at] if at < len(_SIZES) else rng.randrange(MAX_VECTOR_BYTES)
+    if kind < 4:
         body = rng.randbytes(size)
         claimed = rng.choice((size, size, size + 1, 0xFFFF)) & 0xFFFF
         return struct.pack(rng.choice((">H", "<H")), claimed) + body
-    if kind == 8:
-        return bytes(rng.choice(b' 0123456789abcdefGET/:\r\n"{}') for _ in range(min(size, 256)))
+    if kind < 6:
+        return rng.randbytes(min(size, 256)).translate(_SIGNS)
     return rng.randbytes(size)

@@ -215,7 +215,7 @@ class Checking:
 
 def _judges_own_cases(checker: Invariant, target: Target) -> bool:
     """Does it judge only cases that no test makes: with a secret, several sandboxes, an experiment?"""
-    generator = CaseGenerator(target.interface, Random(0), target.seeds)
+    generator = CaseGenerator.of(target, Random(0))
     try:
         case = next(iter(checker.cases(target, generator)), None)
     except Exception:

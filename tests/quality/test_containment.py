@@ -28,7 +28,7 @@ CHECKER = ErrorContainment()
 
 def cases(target: Target) -> list[Case]:
     found: list[Case] = []
-    for case in CHECKER.cases(target, Generator(target.interface, Random(1), target.seeds)):
+    for case in CHECKER.cases(target, Generator.of(target, Random(1))):
         if not case.calls[0].function.startswith(patient.PREFIX):
             break
         found.append(case)
@@ -69,7 +69,7 @@ def test_failures_are_injected_where_the_case_says() -> None:
 
 def test_the_targets_own_host_calls_fail_too(engine: str) -> None:
     with guests.target(guests.ASKS_HOST, engine) as target:
-        found = CHECKER.cases(target, Generator(target.interface, Random(1), target.seeds))
+        found = CHECKER.cases(target, Generator.of(target, Random(1)))
         own = (c for c in found if c.calls[0].function == "time")
         kinds = {next(own).injection.kind for _ in range(60)}
     assert kinds == set(inject.EVERYWHERE)
@@ -82,7 +82,7 @@ def test_a_host_function_that_answers_differently_each_time_is_not_held_against_
     sound = guests.target(guests.ASKS_HOST, engine)
     host = {"env.now": lambda: next(ticks)}
     with Target(sound.guest, sound.interface, engine=sound.engine, host=host) as target:
-        found = CHECKER.cases(target, Generator(target.interface, Random(1), target.seeds))
+        found = CHECKER.cases(target, Generator.of(target, Random(1)))
         own = (c for c in found if c.calls[0].function == "time")
         assert [CHECKER.probe(target, case) for case in itertools.islice(own, 40)] == [None] * 40
 

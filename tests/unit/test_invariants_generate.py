@@ -11,6 +11,7 @@ from hlfuzz.guest import Guest
 from hlfuzz.invariants import Config, describe_interface
 from hlfuzz.invariants.generate import Generator
 from hlfuzz.invariants.guests.hostile import HOSTILE
+from hlfuzz.invariants.inputs.source import Inputs
 from hlfuzz.invariants.values import scalar
 from hlfuzz.model import Float32, Float64, ValType
 
@@ -40,7 +41,8 @@ def test_scalars_fit_their_type(type_: ValType) -> None:
 def generator(seed: int, tenant_open: str | None = None) -> Generator:
     guest = Guest.from_wasm(bytes(wasmtime.wat2wasm(WAT)), name="guest")
     interface = describe_interface(guest.info, Config(tenant_open=tenant_open, host={}))
-    return Generator(interface, Random(seed), (b"seed one", b"seed two"))
+    rng = Random(seed)
+    return Generator(interface, rng, Inputs(rng, (b"seed one", b"seed two")))
 
 
 def test_the_same_seed_makes_the_same_cases() -> None:

@@ -113,7 +113,7 @@ def test_a_secret_lies_in_a_field_and_both_variants_of_a_case_are_valid(target: 
 
 def test_a_seed_is_put_into_fields(built: dict[str, Path]) -> None:
     with opened(built, "filter_fbs", seeds=[b"GET /seed HTTP/1.1\r\n\r\n"]) as target:
-        generator = Generator(target.interface, Random(1), target.seeds)
+        generator = Generator.of(target, Random(1))
         texts = [target.call_text(c) for _ in range(10) for c in generator.sequence().calls]  # type: ignore[union-attr]
     assert any("GET /seed" in t for t in texts)
 

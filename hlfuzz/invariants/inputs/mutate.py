@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
-from typing import Final
+from typing import Final, TypeAlias
 
 MAX_INPUT_BYTES: Final = 16384
 MAX_STACKED: Final = 4
@@ -21,13 +21,17 @@ _WIDTHS: Final = (1, 2, 2, 3, 4, 4, 8)
 _MAX_CACHED: Final = 512
 
 
-def length_fields(data: bytes) -> tuple[tuple[int, int, bool], ...]:
-    """Where `data` seems to carry a length: (offset, width in bytes, big-endian?).
+LengthField: TypeAlias = tuple[int, int, bool]
+"""Offset, width in bytes, big-endian?"""
+
+
+def length_fields(data: bytes) -> tuple[LengthField, ...]:
+    """Where `data` seems to carry a length.
 
     A field counts when its value is the number of bytes that follow it, or a little less (0 to 4 bytes: a
     trailer).
     """
-    found: list[tuple[int, int, bool]] = []
+    found: list[LengthField] = []
     for offset in range(min(len(data), 256)):
         for width in (2, 3, 4):
             end = offset + width
@@ -41,13 +45,25 @@ def length_fields(data: bytes) -> tuple[tuple[int, int, bool], ...]:
     return tuple(found)
 
 
-class Mutator:
-    """Makes new byte vectors out of a growing pool of inputs."""
+def insert(data: bytearray, at: int, more: bytes, fields: Iterable[LengthField]) -> None:
+    """Put bytes into `data`, and count them in the length fields before them."""
+    for offset, width, big in fields:
+        if offset + width <= at:
+            order = "big" if big else "little"
+            new = int.from_bytes(data[offset : offset + width], order) + len(more)
+            data[offset : offset + width] = (new % (1 << 8 * width)).to_bytes(width, order)
+    data[at:at] = more
 
-    def __init__(self, rng: Random, pool: list[bytes]) -> None:
+
+class Mutator:
+    """Makes new byte vectors out of inputs. `pool` are all of them, and may grow; `word` gives bytes that may
+    mean something."""
+
+    def __init__(self, rng: Random, pool: list[bytes], word: Callable[[], bytes]) -> None:
         self._rng = rng
         self._pool = pool
-        self._fields: dict[bytes, tuple[tuple[int, int, bool], ...]] = {}
+        self._word = word
+        self._fields: dict[bytes, tuple[LengthField, ...]] = {}
         self._operations: tuple[Callable[[bytearray], None], ...] = (
             self._flip_bit,
             self._set_byte,
@@ -58,30 +74,35 @@ class Mutator:
             self._insert_bytes,
             self._splice,
             self._truncate,
+            self._insert_word,
+            self._put_word,
+            self._set_length,
         )
 
-    def vector(self) -> bytes:
-        """A pool input: as it is (one time in four), with a length field changed, or with a few mutations."""
+    def vector(self, seed: bytes) -> bytes:
+        """What is made of an input: itself (one time in four), with a length field changed or kept true while
+        it grows, or with a few mutations."""
         rng = self._rng
-        if not self._pool:
-            return rng.randbytes(rng.randrange(64))
-        seed = self._pool[int(rng.random() * len(self._pool))]
         kind = rng.random()
         if kind < 0.25:
             return seed
         data = bytearray(seed)
-        if kind < 0.4 and self._change_length(seed, data):
-            return bytes(data)
+        if kind < 0.5 and (self._change_length if kind < 0.4 else self._grow)(seed, data):
+            return bytes(data[:MAX_INPUT_BYTES])
         for _ in range(1 + int(rng.random() * MAX_STACKED)):
             self._operations[int(rng.random() * len(self._operations))](data)
         return bytes(data[:MAX_INPUT_BYTES])
 
-    def _change_length(self, seed: bytes, data: bytearray) -> bool:
+    def _length_fields(self, seed: bytes) -> tuple[LengthField, ...]:
         fields = self._fields.get(seed)
         if fields is None:
             if len(self._fields) >= _MAX_CACHED:
                 self._fields.clear()
             fields = self._fields[seed] = length_fields(seed)
+        return fields
+
+    def _change_length(self, seed: bytes, data: bytearray) -> bool:
+        fields = self._length_fields(seed)
         if not fields:
             return False
         rng = self._rng
@@ -93,6 +114,12 @@ class Mutator:
         )
         data[offset : offset + width] = (new % (1 << 8 * width)).to_bytes(width, order)
         return True
+
+    def _grow(self, seed: bytes, data: bytearray) -> bool:
+        """More bytes at the end, and all lengths that span it with them."""
+        fields = self._length_fields(seed)
+        insert(data, len(data), self._rng.randbytes(self._rng.choice((1, 4, 16, 32, 64))), fields)
+        return bool(fields)
 
     def _at(self, data: bytearray) -> int:
         return int(self._rng.random() * len(data))
@@ -145,7 +172,7 @@ class Mutator:
         )
 
     def _splice(self, data: bytearray) -> None:
-        other = self._rng.choice(self._pool)
+        other = self._rng.choice(self._pool) if self._pool else b""
         if data and other:
             at, start = self._at(data), self._rng.randrange(len(other))
             data[at:] = other[start:]
@@ -153,3 +180,22 @@ class Mutator:
     def _truncate(self, data: bytearray) -> None:
         if data:
             del data[self._at(data) :]
+
+    def _insert_word(self, data: bytearray) -> None:
+        at = self._rng.randrange(len(data) + 1)
+        data[at:at] = self._word()
+
+    def _put_word(self, data: bytearray) -> None:
+        """Over what is there, half of the time near the start, where heads are; it may lengthen the data."""
+        word = self._word()
+        reach = max(len(data) - len(word), 0) if self._rng.random() < 0.5 else min(len(data), 16)
+        at = self._rng.randrange(reach + 1)
+        data[at : at + len(word)] = word
+
+    def _set_length(self, data: bytearray) -> None:
+        """Behind what may be a type, the number of bytes that follow."""
+        offset, width = self._rng.randrange(5), self._rng.choice(_WIDTHS)
+        rest = len(data) - offset - width
+        if 0 <= rest < 1 << 8 * width:
+            order = "big" if self._rng.random() < 0.5 else "little"
+            data[offset : offset + width] = rest.to_bytes(width, order)
