@@ -36,10 +36,10 @@ REMEMBERS = """(module (global $n (mut i32) (i32.const 0))
 ASKS = """(module (import "env" "now" (func $now (result i32)))
   (func (export "time") (result i32) (call $now)))"""
 
-# Answers otherwise after the third call of a context only.
+# Answers otherwise after the third call of a context only. Subtracts, since what is compared is guessed.
 AFTER_THREE = """(module (global $n (mut i64) (i64.const 0))
   (func (export "next") (param i64) (result i64)
-    (if (i64.eq (local.get 0) (i64.const 77777))
+    (if (i64.eqz (i64.sub (local.get 0) (i64.const 77777)))
       (then (global.set $n (i64.add (global.get $n) (i64.const 1)))))
     (i64.extend_i32_u (i64.ge_u (global.get $n) (i64.const 3)))))"""
 
