@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 from hlfuzz.invariants.base import SHRINK_SECONDS, Fault, Invariant, Status, Subject, Verdict
 from hlfuzz.invariants.case import Case
 from hlfuzz.invariants.observe import Observation, observation_key, observation_text
+from hlfuzz.invariants.residue import parting_places
 from hlfuzz.invariants.shrink import shrink
 from hlfuzz.invariants.steady import changed_in
 from hlfuzz.invariants.target import Target
@@ -51,6 +52,7 @@ class Determinism(Invariant):
                 evidence = (
                     f"memory and globals, first run: SHA-256 {state}",
                     f"memory and globals, {where}: SHA-256 {new_state}",
+                    *parting_places(session, again, case.calls),
                 )
                 return self._fault(target, case, len(case.calls) - 1, "memory or globals", evidence)
         return None

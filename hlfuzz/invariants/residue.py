@@ -1,15 +1,15 @@
-"""What is left of earlier calls in a sandbox that should be as new, in words: evidence of `state-reset`."""
+"""What is left of calls in memory and registers, in words: evidence of `state-reset` and others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
 from hlfuzz.guest.data_map import DataMap
 from hlfuzz.invariants.session import Session
 from hlfuzz.invariants.target import Target
-from hlfuzz.model import value_bits
+from hlfuzz.model import Call, Difference, Ok, value_bits
 from hlfuzz.sandbox import Sandbox
 
 LINES: Final = 8
@@ -27,6 +27,31 @@ def differing_vm(box: Sandbox) -> tuple[str, ...]:
         more = "at least " if len(found) == _LISTED else ""
         lines.append(f"and {more}{len(found) - LINES} more places")
     return tuple(lines)
+
+
+def parting_places(one: Session, two: Session, calls: Sequence[Call]) -> tuple[str, ...]:
+    """Where in memory the two part when these calls are made once more in each; places that the guest's author
+    knows come first. () in-process, and where they agree this time."""
+    if one.vm is None or two.vm is None:
+        return ()
+    first, second = (_left_by(session, calls) for session in (one, two))
+    parted = [(d, second.get(at)) for at, d in first.items() if second.get(at) != d]
+    parted += [(d, None) for at, d in second.items() if at not in first]
+    lines = [
+        f"{a.place} ({a.address:#x}): {a.after.hex(' ')}, or {'as before' if b is None else b.after.hex(' ')}"
+        for a, b in sorted(parted, key=lambda pair: (pair[0].place.startswith("the "), pair[0].address))
+    ]
+    return tuple(lines[:LINES])
+
+
+def _left_by(session: Session, calls: Sequence[Call]) -> dict[int, Difference]:
+    with session.box.context() as context:
+        for call in calls:
+            if not isinstance(session.observe(context, call).outcome, Ok):
+                break
+        left = {d.address: d for d in session.box.differences(limit=_LISTED)}
+        context.finish()
+    return left
 
 
 def differing_registers(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> tuple[str, ...]:

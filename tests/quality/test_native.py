@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from random import Random
 
 import guests
 import native_leaks
@@ -13,7 +14,7 @@ from needs import missing, require_kvm
 from planted.reset import damaged
 
 from hlfuzz import EnvironmentProblem, Guest, UsageError
-from hlfuzz.invariants import INVARIANTS, Case, Target, state_reset
+from hlfuzz.invariants import INVARIANTS, Budget, Case, Target, state_reset
 from hlfuzz.invariants.guests import native_notebook
 from hlfuzz.invariants.noninterference import NATIVE_NOTEBOOK
 from hlfuzz.model import Call
@@ -128,3 +129,14 @@ def test_guests_without_symbols_say_the_part_alone() -> None:
             places = {d.place for d in session.box.differences()}
             context.finish()
     assert {"data", "the stack", "the heap", "the mailbox's answer"} <= places
+
+
+@pytest.mark.programs("gcc")
+def test_a_native_guest_that_is_not_deterministic_is_shown_the_variable() -> None:
+    with native_leaks.target("time_in_memory") as target:
+        fault = INVARIANTS["determinism"].check(target, Random(1), Budget(20.0, 50)).fault
+    assert fault is not None
+    named = [line for line in fault.evidence if line.startswith("last_time +0x0 (data)")]
+    assert len(named) == 1, fault.evidence
+    first, second = named[0].partition(": ")[2].split(", or ")
+    assert first != second
