@@ -143,11 +143,17 @@ def test_a_lie_that_the_platform_believes_is_saved_and_replayed(name: str, tmp_p
         Call("hlfuzz.moments.pair", (1, 2, 3)),
         Call("hlfuzz.race.nothing"),
         Call("hlfuzz.import:no.such-name"),
+        Call("env.write", (99,)),
     ],
 )
 def test_a_finding_that_names_no_experiment_shows_nothing(call: Call) -> None:
     case = Case((call,), context=False)
-    invariant = {"moments": "double-fetch", "race": "double-fetch", "import": "capability"}
+    invariant = {
+        "moments": "double-fetch",
+        "race": "double-fetch",
+        "import": "capability",
+        "write": "capability",
+    }
     which = invariant.get(call.function.split(".")[1].partition(":")[0], "abi-conformity")
     with guests.target(guests.CLEAN_ECHO, "inprocess") as target:
         if which != "double-fetch":

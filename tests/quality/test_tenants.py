@@ -140,7 +140,7 @@ def test_nobody_is_accused_where_a_host_function_answers_in_two_ways(invariant: 
     assert "env.now gave two answers" in verdict.detail
 
 
-@pytest.mark.parametrize("invariant", ["context-dependence", "tenant-independence"])
+@pytest.mark.parametrize("invariant", ["context-dependence", "tenant-independence", "capability"])
 def test_time_that_goes_on_is_no_state_of_the_guest(invariant: str) -> None:
     with tenant_guests.with_clock(tenant_guests.TIME_BY_LENGTH) as target:
         assert INVARIANTS[invariant].check(target, Random(4), Budget(20.0, 60)).status is Status.HELD

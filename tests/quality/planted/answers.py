@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -71,9 +72,12 @@ def memory_that_is_not_zero_at_first() -> Iterator[Target]:
 
 
 @contextmanager
-def engines_that_disagree() -> Iterator[Target]:
-    target = guests.target(guests.CLEAN_ARITHMETIC, "inprocess")
-    other = guests.target(guests.CLEAN_ARITHMETIC.replace("i32.add", "i32.or"), "inprocess")
+def engines_that_disagree(
+    wat: str = guests.CLEAN_ARITHMETIC, right: str = "i32.add", wrong: str = "i32.or"
+) -> Iterator[Target]:
+    """What `wat` says is done otherwise by the other engine."""
+    target = guests.target(wat, "inprocess")
+    other = guests.target(wat.replace(right, wrong), "inprocess")
     with (
         patch.object(Session, "is_kvm", True),
         patch.object(Target, "peer", property(lambda self: other)),
@@ -81,6 +85,10 @@ def engines_that_disagree() -> Iterator[Target]:
         other,
     ):
         yield target
+
+
+STORES = """(module (memory (export "memory") 1)
+  (func (export "set") (param i32) (i32.store8 (i32.const 64) (i32.const 4660))))"""
 
 
 def native_build_that_differs() -> Target:
@@ -120,6 +128,14 @@ FAULTS = (
         Subject.PLATFORM,
         "one engine adds where the other joins bits",
         engines_that_disagree,
+        False,
+    ),
+    Planted(
+        "engines-store-otherwise",
+        "differential",
+        Subject.PLATFORM,
+        "one engine stores two bytes where the other stores one, and no answer shows it",
+        partial(engines_that_disagree, STORES, "i32.store8", "i32.store16"),
         False,
     ),
     Planted(
