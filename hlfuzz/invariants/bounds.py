@@ -169,8 +169,8 @@ def _run(box: Sandbox, hostile: Hostile, host: _Host, attempts: tuple[str, ...])
         host.calls = 0
         try:
             outcome = _outcome(box, hostile)
+            pages = box.verify() if box.engine == "kvm" else 0  # before a call, which resets
             after = box.try_call("left")
-            pages = box.verify() if box.engine == "kvm" else 0
         except HlfuzzError as error:
             return f"the {attempt} leaves the sandbox unusable: {error}"
         if not hostile.contained(outcome):

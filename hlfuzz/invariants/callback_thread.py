@@ -10,6 +10,7 @@ from hlfuzz.invariants.events import Called, Run, SandboxOpened, StrayHostCall
 from hlfuzz.invariants.experiments.callbacks import CALLBACKS
 from hlfuzz.invariants.experiments.lab import ExperimentalInvariant, drive
 from hlfuzz.invariants.observe import HostCall, Observation, observation_key, observation_text
+from hlfuzz.invariants.steady import made_by_host
 from hlfuzz.invariants.target import Reset, Target
 from hlfuzz.model import Timeout
 from hlfuzz.sandbox import Dispatcher
@@ -80,6 +81,8 @@ def _dispatched(target: Target, case: Case, run: Run, reset: Reset) -> Problem |
             if host_call.thread != owner:
                 return _elsewhere(called.call.function, host_call)
         if isinstance(called.outcome, Timeout) or isinstance(observation.outcome, Timeout):
+            return None
+        if made_by_host(run.observations, seen, reset):
             return None
         if observation_key(called.observation) != observation_key(observation):
             again = target.run(case, strict=reset == "strict").observations

@@ -12,6 +12,7 @@ from hlfuzz.invariants.experiments.persist import PERSIST
 from hlfuzz.invariants.generate import Generator
 from hlfuzz.invariants.observe import Observation, observation_key, observation_text
 from hlfuzz.invariants.session import Session
+from hlfuzz.invariants.steady import made_by_host
 from hlfuzz.invariants.target import Reset, Target
 from hlfuzz.model import Call, Ok, Timeout
 from hlfuzz.sandbox import CallContext, Snapshot
@@ -83,7 +84,7 @@ def _between(
     inside = session.observe(context, call)
     if isinstance(inside.outcome, Timeout) or isinstance(apart.outcome, Timeout):
         return ()
-    if observation_key(inside) == observation_key(apart):
+    if observation_key(inside) == observation_key(apart) or made_by_host((inside,), (apart,), level):
         return ()
     if observation_key(_from_snapshot(target, state, level, call)) != observation_key(apart):
         return ()  # not repeatable: that is for the determinism check
@@ -125,7 +126,7 @@ def _keeps(session: Session, case: Case, at: int, mark: bytes) -> bool:
     """Is the mark there after the call, where `mark` is written before it, if it is not there yet?"""
     with session.box.context() as context:
         context.write(at, mark)
-        session.observe(context, case.calls[0])
-        kept = context.read(at, len(_MARK)) == _MARK
+        outcome = session.observe(context, case.calls[0]).outcome
+        kept = isinstance(outcome, Ok) and context.read(at, len(_MARK)) == _MARK
         context.finish()
     return kept

@@ -7,10 +7,10 @@ from typing import ClassVar, Final
 
 from hlfuzz.invariants.base import SHRINK_SECONDS, Fault, Invariant, Status, Subject, Verdict
 from hlfuzz.invariants.case import Case
-from hlfuzz.invariants.observe import Observation, observation_key, observation_text
+from hlfuzz.invariants.observe import HostCall, Observation, observation_key, observation_text
 from hlfuzz.invariants.residue import parting_places
 from hlfuzz.invariants.shrink import shrink
-from hlfuzz.invariants.steady import changed_in
+from hlfuzz.invariants.steady import changed_at_start, changed_in
 from hlfuzz.invariants.target import Target
 from hlfuzz.model import Timeout
 
@@ -46,15 +46,18 @@ class Determinism(Invariant):
             two, new_state = again.sequence_with_memory(case.calls)
             if any(isinstance(o.outcome, Timeout) for o in (*one, *two)):
                 return None  # how far a guest comes before a deadline is up to the machine
-            if (fault := self._compare(target, case, one, two, where)) is not None:
-                return fault
-            if state != new_state:
+            fault = self._compare(target, case, one, two, where)
+            if fault is None and state != new_state:
                 evidence = (
                     f"memory and globals, first run: SHA-256 {state}",
                     f"memory and globals, {where}: SHA-256 {new_state}",
                     *parting_places(session, again, case.calls),
                 )
-                return self._fault(target, case, len(case.calls) - 1, "memory or globals", evidence)
+                fault = self._fault(target, case, len(case.calls) - 1, "memory or globals", evidence)
+            if fault is not None:
+                if fault.subject is not Subject.HOST and (changed := changed_at_start(target)) is not None:
+                    return self._unsteady(case, 0, "the start function", *changed, "another sandbox")
+                return fault
         return None
 
     def confirm(self, target: Target, fault: Fault, runs: int) -> Verdict:
@@ -79,20 +82,23 @@ class Determinism(Invariant):
     ) -> Fault | None:
         if (changed := changed_in(one, two)) is not None:
             at, a, b = changed
-            return self.violated(
-                function=case.calls[at].function,
-                detail=f"host function {a.function}",
-                title=f"host function {a.function} gave two answers to the same call "
-                f"({case.calls[at].function}): what it answers must follow from what it is asked",
-                evidence=(f"first run: {'; '.join(a.answer)}", f"{where}: {'; '.join(b.answer)}"),
-                case=Case(case.calls[: at + 1], case.context),
-                subject=Subject.HOST,
-            )
+            return self._unsteady(case, at, case.calls[at].function, a, b, where)
         for at, (a, b) in enumerate(zip(one, two, strict=False)):
             if observation_key(a) != observation_key(b):
                 evidence = (f"first run: {observation_text(a)}", f"{where}: {observation_text(b)}")
                 return self._fault(target, case, at, "what its caller sees", evidence)
         return None
+
+    def _unsteady(self, case: Case, at: int, asked_by: str, a: HostCall, b: HostCall, where: str) -> Fault:
+        return self.violated(
+            function=case.calls[at].function,
+            detail=f"host function {a.function}",
+            title=f"host function {a.function} gave two answers to the same call ({asked_by}): "
+            "what it answers must follow from what it is asked",
+            evidence=(f"first run: {'; '.join(a.answer)}", f"{where}: {'; '.join(b.answer)}"),
+            case=Case(case.calls[: at + 1], case.context),
+            subject=Subject.HOST,
+        )
 
     def _fault(self, target: Target, case: Case, at: int, what: str, evidence: tuple[str, ...]) -> Fault:
         function = case.calls[at].function

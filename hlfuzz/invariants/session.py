@@ -37,7 +37,8 @@ class Session:
         self.calls = 0
         self.recorder = recorder
         self._typed = typed
-        recorder.take()  # what the start function asked of the host is no call's
+        self.asked_at_start = recorder.take()
+        """Host calls of the start function when the sandbox was opened, which are none of the calls'."""
         # In-process a reset starts the guest anew, and what its start function asks of the host is none of
         # the call's.
         starts = box.guest.info.start or any(

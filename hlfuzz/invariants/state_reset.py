@@ -14,6 +14,7 @@ from hlfuzz.invariants.guests.register_probe import LOOP, look, register_probe
 from hlfuzz.invariants.observe import Observation, observation_key, observation_text
 from hlfuzz.invariants.residue import differing_registers, differing_state, differing_vm
 from hlfuzz.invariants.session import Session
+from hlfuzz.invariants.steady import made_by_host
 from hlfuzz.invariants.target import Reset, Target
 from hlfuzz.model import Call, Timeout
 from hlfuzz.sandbox import Sandbox
@@ -68,22 +69,22 @@ class StateReset(Invariant):
         expected: dict[Call, Observation] = {}
         for level in levels if target.guest.kind == "wasm" else levels[-1:]:
             if not strict:
-                fault = self._judge(target, target.session(level), case, expected)
+                fault = self._judge(target, target.session(level), case, expected, strict)
             else:
                 with target.open(reset=level) as session:
-                    fault = self._judge(target, session, case, expected)
+                    fault = self._judge(target, session, case, expected, strict)
             if fault is not None:
                 return fault
         return None
 
     def _judge(
-        self, target: Target, session: Session, case: Case, expected: dict[Call, Observation]
+        self, target: Target, session: Session, case: Case, expected: dict[Call, Observation], strict: bool
     ) -> Fault | None:
         session.run(case)
         fault = self._compare(target, session, case)
         if fault is None and session.write(_MARK):  # the host's own writes are state too
             fault = self._compare(target, session, case)
-        return fault or self._answers(target, session, case, expected)
+        return fault or self._answers(target, session, case, expected, strict)
 
     def _compare(self, target: Target, session: Session, case: Case) -> Fault | None:
         # The VM first: reading a global runs code in it.
@@ -99,7 +100,7 @@ class StateReset(Invariant):
         return None
 
     def _answers(
-        self, target: Target, session: Session, case: Case, expected: dict[Call, Observation]
+        self, target: Target, session: Session, case: Case, expected: dict[Call, Observation], strict: bool
     ) -> Fault | None:
         """`expected`: what sandboxes answered that never saw a reset, for those are what is on trial."""
         session.box.reset()
@@ -111,6 +112,8 @@ class StateReset(Invariant):
                     expected[call] = fresh.single(call)
             found = session.single(call)
             if isinstance(expected[call].outcome, Timeout) or isinstance(found.outcome, Timeout):
+                continue
+            if made_by_host((expected[call],), (found,), "strict" if strict else "memory"):
                 continue
             if observation_key(expected[call]) != observation_key(found):
                 evidence = (
