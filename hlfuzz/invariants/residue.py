@@ -30,8 +30,8 @@ def differing_vm(box: Sandbox) -> tuple[str, ...]:
 
 
 def parting_places(one: Session, two: Session, calls: Sequence[Call]) -> tuple[str, ...]:
-    """Where in memory the two part when these calls are made once more in each; places that the guest's author
-    knows come first. () in-process, and where they agree this time."""
+    """Where in memory the two part when these calls are made once more in each; places that the guest's
+    author knows come first. () in-process, and where they agree this time."""
     if one.vm is None or two.vm is None:
         return ()
     first, second = (_left_by(session, calls) for session in (one, two))

@@ -17,7 +17,8 @@ NEVER_ENDS = f"""(module {NOTES}
 ANSWERS_NAN = """(module (func (export "f") (result f32) (f32.const nan:0x200000)))"""
 NOTES_NAN = f"""(module {NOTES} (memory (export "memory") 1)
   (func (export "f") (result i32)
-    (call $note (f64.const nan:0x200000)) (f64.store (i32.const 8) (f64.const nan:0x200000)) (i32.const 3)))"""
+    (call $note (f64.const nan:0x200000)) (f64.store (i32.const 8) (f64.const nan:0x200000))
+    (i32.const 3)))"""
 KEEPS_NAN = """(module (memory (export "memory") 1) (func (export "f") (result f64)
   (f64.store (i32.const 8) (f64.const nan:0x200000)) (f64.load (i32.const 8))))"""
 
