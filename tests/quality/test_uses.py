@@ -26,7 +26,6 @@ USES = (
     ("used-after-finish", ContextFinished, CallContext, "place", "place() of a context"),
     ("used-after-finish", ContextFinished, CallContext, "read", "read() of a context"),
     ("used-after-finish", ContextFinished, CallContext, "write", "write() of a context"),
-    ("used-after-finish", ContextFinished, CallContext, "memory", "memory() of a context"),
     ("used-after-finish", ContextFinished, CallContext, "snapshot", "snapshot() of a context"),
     ("used-after-finish", ContextFinished, CallContext, "__enter__", "with of a context"),
     ("two-at-once", ContextBusy, Sandbox, "context", "a second context()"),
