@@ -217,3 +217,28 @@ def test_nothing_that_a_call_hid_is_found_by_the_next_or_by_another_sandbox(host
         assert found(box.call, layout) == 0, "after a call"
         box.try_call("peek", 0)
         assert found(box.call, layout) == 0, "after a crash"
+
+
+def host_ranges() -> list[range]:
+    """Where this process has memory."""
+    found: list[range] = []
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        start, _, end = line.split()[0].partition("-")
+        found.append(range(int(start, 16), int(end, 16)))
+    return found
+
+
+@pytest.mark.parametrize("length", [0, 8, 4096, 100_000])
+def test_nothing_that_the_host_writes_for_a_guest_holds_an_address_of_the_host(
+    box: Sandbox, length: int
+) -> None:
+    mapped = host_ranges()
+    with box.context() as context:
+        context.try_call("take", b"\xff" * length)
+        pieces = [d for d in box.differences(limit=65536) if "mailbox" in d.place]
+        context.finish()
+    assert pieces
+    for piece in pieces:
+        for at in range(len(piece.after) - 7):
+            word = int.from_bytes(piece.after[at : at + 8], "little")
+            assert not any(word in part for part in mapped), f"{piece} (byte {at}: {word:#x})"

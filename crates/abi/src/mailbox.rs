@@ -94,6 +94,8 @@ pub struct VectorHead {
     pub len: u32,
     pub scratch: u64,
     pub alloc_args: [u64; VECTOR_ALLOC_ARGS],
+    /// 0. With it no byte is padding, which would carry what the host's stack held to the guest.
+    pub reserved: u64,
 }
 
 /// Host to guest: the byte vector of a request `op::BYTES`. With its answer `DONE` `FromGuest::aux` is the address.
@@ -128,6 +130,7 @@ const _: () = {
     assert!(offset_of!(Mailbox, vector) == 0x1b000);
     assert!(size_of::<Mailbox>() == 0x2b000);
     assert!(size_of::<VectorHead>() == 64);
+    assert!(offset_of!(VectorHead, reserved) + size_of::<u64>() == size_of::<VectorHead>());
     assert!(size_of::<VectorArea>() == 0x10000);
     assert!(size_of::<PostedHeader>() == 16);
     assert!(offset_of!(Control, idle_ticks) == 8);

@@ -51,6 +51,7 @@ fn layout() -> String {
         VectorHead.len,
         VectorHead.scratch,
         VectorHead.alloc_args,
+        VectorHead.reserved,
         VectorArea.data,
         ToGuest.word,
         ToGuest.index,

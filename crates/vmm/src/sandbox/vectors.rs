@@ -115,6 +115,7 @@ fn head(call: &BytesCall, len: usize) -> Option<VectorHead> {
         len: len as u32,
         scratch: 0,
         alloc_args: [0; VECTOR_ALLOC_ARGS],
+        reserved: 0,
     };
     match call.room {
         Room::Scratch(address) => head.scratch = address,
