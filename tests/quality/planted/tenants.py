@@ -68,8 +68,9 @@ def one_store_for_two_sandboxes() -> Iterator[Target]:
 
     def shared(self: InProcessEngine) -> Any:
         self._instance = instances.get(self._guest.digest)
-        instances[self._guest.digest] = live(self)
-        return self._instance
+        instances[self._guest.digest] = instance = live(self)
+        instance.arm()  # the deadline of whoever made it is none of this one's
+        return instance
 
     def dropped(self: InProcessEngine) -> None:
         self._instance = instances.pop(self._guest.digest, None)
