@@ -62,29 +62,6 @@ def one_engine_for_two_sandboxes() -> Iterator[Target]:
 
 
 @contextmanager
-def one_store_for_two_sandboxes() -> Iterator[Target]:
-    live, drop = InProcessEngine._live, InProcessEngine._drop
-    instances: dict[str, Any] = {}
-
-    def shared(self: InProcessEngine) -> Any:
-        self._instance = instances.get(self._guest.digest)
-        instances[self._guest.digest] = instance = live(self)
-        instance.arm()  # the deadline of whoever made it is none of this one's
-        return instance
-
-    def dropped(self: InProcessEngine) -> None:
-        self._instance = instances.pop(self._guest.digest, None)
-        drop(self)
-
-    with (
-        patch.object(InProcessEngine, "_live", shared),
-        patch.object(InProcessEngine, "_drop", dropped),
-        guests.target(guests.CLEAN_ARITHMETIC, "inprocess") as target,
-    ):
-        yield target
-
-
-@contextmanager
 def reset_that_forgets_the_last_context() -> Iterator[Target]:
     def end_context(self: Sandbox) -> None:
         self._context = None
@@ -242,11 +219,6 @@ FAULTS = (
         "two-sandboxes-one-engine",
         "two sandboxes of one guest run in the same engine",
         one_engine_for_two_sandboxes,
-    ),
-    _platform(
-        "two-sandboxes-one-store",
-        "two sandboxes in this process have the same instance",
-        one_store_for_two_sandboxes,
     ),
     _platform(
         "context-left-for-the-next-tenant",
