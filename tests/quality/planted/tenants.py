@@ -17,7 +17,6 @@ from hlfuzz.invariants.host import Recorder
 from hlfuzz.model import Trap
 from hlfuzz.sandbox import Caller, Sandbox
 from hlfuzz.sandbox.calls import Calls, as_outcome
-from hlfuzz.sandbox.engines.inprocess.engine import InProcessEngine
 from hlfuzz.sandbox.pool import LeasedSandbox
 from planted import Planted
 
