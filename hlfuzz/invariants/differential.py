@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isnan
 from typing import ClassVar, Final
 
@@ -115,7 +116,14 @@ def _has_nan(observation: Observation) -> bool:
 
 
 def _without_nans(observation: Observation) -> Observation:
-    if not _has_nan(observation) or not isinstance(observation.outcome, Ok):
+    if not _has_nan(observation):
         return observation
-    values = tuple(b"nan".ljust(16) if _is_nan(v) else v for v in observation.outcome.values)
-    return Observation(Ok(values), observation.host_calls)
+    outcome = observation.outcome
+    if isinstance(outcome, Ok):
+        outcome = Ok(tuple(map(_same_nan, outcome.values)))
+    calls = (replace(c, args=tuple(map(_same_nan, c.args))) for c in observation.host_calls)
+    return Observation(outcome, tuple(calls))
+
+
+def _same_nan(value: Value) -> Value:
+    return b"nan".ljust(16) if _is_nan(value) else value
